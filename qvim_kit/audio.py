@@ -1,0 +1,138 @@
+"""A file → mono float32 at one sample rate, fitted to a length.
+
+Decoding is libsndfile's (WAV, FLAC, Ogg, MP3, AIFF, …), resampling soxr's high-quality setting:
+the samples equal those of ``librosa.load``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"})
+
+
+class AudioError(ValueError):
+    """A file cannot be used as audio. The message names the file and the reason."""
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = str(path), reason
+
+    def __reduce__(self):
+        return type(self), (self.path, self.reason)
+
+
+class AudioErrors(AudioError):
+    """Several files cannot be used as audio; the message lists each with its reason."""
+
+    def __init__(self, errors: list[AudioError]):
+        listing = "".join(f"\n  {error}" for error in errors)
+        ValueError.__init__(self, f"{len(errors)} audio file(s) cannot be used:{listing}")
+        self.errors = errors
+
+    def __reduce__(self):
+        return type(self), (self.errors,)
+
+
+def load_audio(
+    path: str | os.PathLike, sample_rate: int = 32_000, duration: float | None = None
+) -> np.ndarray:
+    """Load a file as mono float32 and fit it to a length.
+
+    Channels are averaged. With ``duration`` (seconds) only the beginning is read and shorter
+    sounds are padded with zeros at their end; without it the whole file is returned.
+    The level is left alone.
+
+    Returns an array of shape (samples,), where samples = round(duration · sample_rate) if a
+    duration is given.
+
+    Raises `AudioError` for a file that is missing, empty, truncated, not audio, or holds no or
+    non-finite samples, and `ValueError` for a sample rate or duration that is not positive.
+
+    >>> load_audio("dog.wav", sample_rate=32_000, duration=10).shape  # doctest: +SKIP
+    (320000,)
+    """
+    if not sample_rate > 0 or int(sample_rate) != sample_rate:
+        raise ValueError(f"sample_rate: found {sample_rate}, expected a positive whole number")
+    if duration is not None and not 0 < duration < float("inf"):
+        raise ValueError(f"duration: found {duration}, expected a positive number of seconds")
+    waveform, native_rate = _decode(Path(path), duration)
+    if native_rate != sample_rate:
+        import soxr
+
+        waveform = soxr.resample(waveform, native_rate, sample_rate, quality="HQ")
+    return waveform if duration is None else fit(waveform, round(duration * sample_rate))
+
+
+def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
+    """Crop (samples,) at the end, or pad it with zeros there, to exactly ``samples`` samples."""
+    if len(waveform) >= samples:
+        return waveform[:samples]
+    return np.pad(waveform, (0, samples - len(waveform)))
+
+
+def _decode(path: Path, duration: float | None) -> tuple[np.ndarray, int]:
+    """The first ``duration`` seconds as mono float32 at the file's own rate, and that rate."""
+    import soundfile
+
+    _check_is_whole_file(path)
+    try:
+        # Opened by us, because libsndfile cannot take every name that Python can.
+        with path.open("rb") as handle, soundfile.SoundFile(handle) as sound:
+            rate, promised = sound.samplerate, sound.frames
+            wanted = promised if duration is None else min(promised, int(duration * rate) + 1)
+            channels = sound.read(wanted, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
+        reason = f"cannot be decoded as audio ({error}); convert it to WAV or FLAC"
+        raise AudioError(path, reason) from None
+    if promised == 0:
+        raise AudioError(path, "holds no samples; record or export it again")
+    if len(channels) < wanted:
+        raise AudioError(
+            path, f"is truncated: its header promises {promised} samples, found {len(channels)}"
+        )
+    if duration is not None:  # as librosa.load cuts
+        channels = channels[: max(1, int(duration * rate))]
+    if not np.isfinite(channels).all():
+        raise AudioError(path, "holds NaN or infinite samples; export it again")
+    return (channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)), rate
+
+
+def _check_is_whole_file(path: Path) -> None:
+    """Catch what libsndfile reports unclearly or not at all."""
+    if not path.exists():
+        raise AudioError(path, "no such file")
+    if path.is_dir():
+        raise AudioError(path, "is a folder, expected an audio file")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as handle:
+            missing = _missing_wav_bytes(handle, size)
+    except OSError as error:
+        raise AudioError(path, f"cannot be read ({error.strerror or error})") from None
+    if size == 0:
+        raise AudioError(path, "is empty (0 bytes); download or record it again")
+    if missing:
+        raise AudioError(
+            path, f"is truncated: {missing} bytes of its samples are missing; download it again"
+        )
+
+
+def _missing_wav_bytes(handle, size: int) -> int:
+    """Bytes that a WAV header promises beyond the end of the file; libsndfile pads silently.
+
+    Encoders that write to a pipe leave the length at 0 or near 2³²: unknown, hence not missing.
+    """
+    if handle.read(4) != b"RIFF" or handle.seek(8) != 8 or handle.read(4) != b"WAVE":
+        return 0
+    while len(header := handle.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
+        if name == b"data":
+            unknown = length >= 0x7FFFF000
+            return 0 if unknown else max(0, handle.tell() + length - size)
+        handle.seek(length + length % 2, os.SEEK_CUR)
+    return 0

@@ -1,0 +1,44 @@
+"""Where the kit keeps things: data sets and the cache.
+
+Both folders are looked up when they are needed, never at import, so that a notebook may set
+the environment variables in its first cell.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def in_checkout() -> bool:
+    """Whether the package runs from a clone of the repository (an editable install)."""
+    return (REPOSITORY / "pyproject.toml").is_file() and (REPOSITORY / "notebooks").is_dir()
+
+
+def data_folder() -> Path:
+    """The folder that holds the data sets.
+
+    ``QVIM_DATA`` if set, else ``data/`` of the clone, else the platform's folder for user data.
+    The folder need not exist yet.
+    """
+    if os.environ.get("QVIM_DATA"):
+        return Path(os.environ["QVIM_DATA"]).expanduser().resolve()
+    if in_checkout():
+        return REPOSITORY / "data"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("qvim-kit", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """The folder that holds checkpoints (directly in it) and cached embeddings (below it).
+
+    ``QVIM_CACHE`` if set, else the platform's cache folder. The folder need not exist yet.
+    """
+    if os.environ.get("QVIM_CACHE"):
+        return Path(os.environ["QVIM_CACHE"]).expanduser().resolve()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("qvim-kit", appauthor=False))
