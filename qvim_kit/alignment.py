@@ -1,0 +1,198 @@
+"""Similarities as people hand them in → a checked matrix in the data set's order."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from qvim_kit.datasets import DatasetError
+
+if TYPE_CHECKING:
+    from qvim_kit.datasets import RetrievalDataset
+
+FINE, MISSING, NAN, INFINITE, NO_NUMBER = range(5)
+WORDS = {MISSING: "missing", NAN: "NaN", INFINITE: "infinite", NO_NUMBER: "not a number"}
+REMEDY = "Every query of the data set needs one finite score for every item."
+
+
+class SimilarityError(DatasetError):
+    """Similarities cannot be scored; the message lists every problem by name."""
+
+
+class Aligned(NamedTuple):
+    """Scores (queries, items) in the data set's order, and what was wrong but harmless."""
+
+    scores: np.ndarray
+    missing: int  # scores that were not given and rank last
+    ignored: int  # names of queries and items that the data set does not know
+
+
+class _Grid(NamedTuple):
+    """A table as it was given: names of its rows and columns, values, and what each value is."""
+
+    queries: list[str]
+    items: list[str]
+    values: np.ndarray  # (queries, items) float64
+    kinds: np.ndarray  # (queries, items), FINE or what is wrong
+
+
+def align(
+    similarities: Mapping | pd.DataFrame | str | os.PathLike,
+    dataset: RetrievalDataset,
+    missing: str = "error",
+) -> Aligned:
+    """Bring similarities into the data set's order.
+
+    Args:
+        similarities: query id → item id → score, as nested dict, as table query_id × item_id, or
+            as the path of a JSON file. Ids are the data set's (``Class/file.wav``), or base names
+            where no two files share one.
+        missing: "error", or "worst" to let a score that is not given rank below all others.
+
+    Raises `SimilarityError` listing every missing query and item, every score that is NaN,
+    infinite or not a number, and every name that fits two files.
+    """
+    if missing not in ("error", "worst"):
+        raise ValueError(f"missing: found {missing!r}, expected 'error' or 'worst'")
+    where = "similarities"
+    if isinstance(similarities, (str, os.PathLike)):
+        where, similarities = os.fspath(similarities), read_similarities(similarities)
+    query_ids, item_ids = list(dataset.queries["query_id"]), list(dataset.items["item_id"])
+    problems: list[str] = []
+    grid = _grid(similarities, problems)
+    row = _places(grid.queries, query_ids, "query", problems)
+    column = _places(grid.items, item_ids, "item", problems)
+    # Place -1 is a border of missing values, for the ids that were not given.
+    border = ((0, 1), (0, 1))
+    kinds = np.pad(grid.kinds, border, constant_values=MISSING)[np.ix_(row, column)]
+    scores = np.pad(grid.values, border, constant_values=np.nan)[np.ix_(row, column)]
+    if missing == "worst":
+        absent = kinds == MISSING
+        scores[absent] = np.min(scores, where=kinds == FINE, initial=0.0) - 1.0
+        kinds[absent] = FINE
+    problems += _describe(kinds, query_ids, item_ids)
+    if (row < 0).all() and (_places(grid.queries, item_ids, "item", []) >= 0).any():
+        problems.insert(0, "the table looks transposed: its outer ids are items, expected queries")
+    if problems:
+        raise SimilarityError(where, problems, REMEDY)
+    known = int(np.count_nonzero(row >= 0) + np.count_nonzero(column >= 0))
+    ignored = len(grid.queries) + len(grid.items) - known
+    return Aligned(scores, int(absent.sum()) if missing == "worst" else 0, ignored)
+
+
+def read_similarities(path: str | os.PathLike) -> dict[str, dict[str, float]]:
+    """Read similarities.json: query id → item id → score.
+
+    Raises `SimilarityError` for a missing file, broken JSON, or a name that stands twice in one
+    table (of which json would silently keep the last).
+    """
+    repeated: list[str] = []
+
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = pd.Series([name for name, _ in pairs], dtype=object)
+        repeated.extend(names[names.duplicated()])
+        return dict(pairs)
+
+    try:
+        similarities = json.loads(Path(path).read_text("utf-8"), object_pairs_hook=table)
+    except FileNotFoundError:
+        raise SimilarityError(path, ["no such file"]) from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise SimilarityError(path, [f"cannot be read as JSON ({error})"]) from None
+    if repeated:
+        raise SimilarityError(path, [f"{name} stands twice in one table" for name in repeated])
+    return similarities
+
+
+def _grid(similarities: Mapping | pd.DataFrame, problems: list[str]) -> _Grid:
+    if isinstance(similarities, pd.DataFrame):
+        queries, items = map(str, similarities.index), map(str, similarities.columns)
+        return _Grid(list(queries), list(items), *_as_numbers(similarities.to_numpy()))
+    if not isinstance(similarities, Mapping):
+        found = type(similarities).__name__
+        problems.append(f"found {found}, expected a table query id → item id → score")
+        similarities = {}
+    rows = {query: row for query, row in similarities.items() if isinstance(row, Mapping)}
+    problems += [
+        f"query {query}: found {type(row).__name__}, expected a table item id → score"
+        for query, row in similarities.items()
+        if query not in rows
+    ]
+    items = list(dict.fromkeys(item for row in rows.values() for item in row))
+    values, kinds = np.full((len(rows), len(items)), np.nan), np.zeros((len(rows), len(items)), int)
+    for place, row in enumerate(rows.values()):
+        values[place], kinds[place] = _as_numbers([row.get(item, _ABSENT) for item in items])
+    return _Grid(list(map(str, rows)), list(map(str, items)), values, kinds)
+
+
+_ABSENT = object()
+
+
+def _as_numbers(given: np.ndarray | list) -> tuple[np.ndarray, np.ndarray]:
+    """Values as float64, NaN where there is no number, and what each is; shapes as given."""
+    if isinstance(given, list):
+        plain = set(map(type, given)) <= {float}
+        given = np.fromiter(given, dtype=float if plain else object, count=len(given))
+    if given.dtype.kind in "fiu":
+        values = given.astype(float)
+        kinds = np.where(np.isnan(values), NAN, np.where(np.isinf(values), INFINITE, FINE))
+        return values, kinds
+    values, kinds = np.full(given.shape, np.nan), np.full(given.shape, NO_NUMBER)
+    for place, value in np.ndenumerate(given):
+        if value is _ABSENT:
+            kinds[place] = MISSING
+        elif isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
+            try:
+                values[place] = value
+            except OverflowError:  # a whole number beyond float64
+                values[place] = np.inf
+            isnan, isinf = np.isnan(values[place]), np.isinf(values[place])
+            kinds[place] = NAN if isnan else INFINITE if isinf else FINE
+    return values, kinds
+
+
+def _places(names: list[str], ids: list[str], what: str, problems: list[str]) -> np.ndarray:
+    """For each id of the data set the place of its name among those given, or -1; (ids,)."""
+    by_name = defaultdict(list)
+    for number, identifier in enumerate(ids):
+        by_name[identifier].append(number)
+        if (base := identifier.rsplit("/", 1)[-1]) != identifier:
+            by_name[base].append(number)
+    places = np.full(len(ids), -1)
+    for place, name in enumerate(names):
+        fits = by_name.get(name, [])
+        if len(fits) > 1:
+            files = " and ".join(ids[number] for number in fits)
+            problems.append(f"{what} {name} fits {files}; use ids of the form Class/file.wav")
+        elif fits and places[fits[0]] >= 0:
+            problems.append(f"{what} {ids[fits[0]]} is given twice, also as {name}")
+        elif fits:
+            places[fits[0]] = place
+    return places
+
+
+def _describe(kinds: np.ndarray, query_ids: list[str], item_ids: list[str]) -> list[str]:
+    """What is wrong, in words: queries and items wholly missing once, the rest by query."""
+    lost_queries, lost_items = (kinds == MISSING).all(axis=1), (kinds == MISSING).all(axis=0)
+    problems = [f"missing query {query_ids[n]}" for n in np.flatnonzero(lost_queries)]
+    if not lost_queries.all():
+        problems += [f"missing item {item_ids[n]}" for n in np.flatnonzero(lost_items)]
+    rest = kinds * ~lost_queries[:, None] * ~lost_items
+    for number in np.flatnonzero(rest.any(axis=1)):
+        for kind, word in WORDS.items():
+            items = [item_ids[n] for n in np.flatnonzero(rest[number] == kind)]
+            if items:
+                named = ", ".join(items[:3]) + (", …" if len(items) > 3 else "")
+                plural = "score is" if len(items) == 1 else "scores are"
+                problems.append(
+                    f"query {query_ids[number]}: {len(items)} {plural} {word} ({named})"
+                )
+    return problems

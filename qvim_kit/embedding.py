@@ -1,0 +1,141 @@
+"""Systems that embed queries and items and compare the embeddings.
+
+Notebook: 03_baselines.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from qvim_kit.audio import AudioError, AudioErrors, load_audio
+from qvim_kit.embedding_cache import EmbeddingCache
+from qvim_kit.interface import QVIMModel, as_similarities
+
+
+class EmbeddingSystem(QVIMModel):
+    """A system that embeds queries and items and compares them by cosine.
+
+    A subclass sets ``sample_rate`` (Hz) and ``duration`` (s), to which every file is fitted,
+    and implements `embed_batch` and `fingerprint`; it may override `embed_queries` and
+    `embed_items` where the two differ. Files are decoded in parallel, embeddings are kept in the
+    cache folder, and a file that cannot be read costs no other file its embedding.
+    """
+
+    sample_rate: int
+    duration: float
+    batch_size: int = 4  # larger batches are slower on a CPU
+
+    @abstractmethod
+    def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
+        """Embed waveforms (batch, samples) → (batch, dim); side is "query" or "item"."""
+
+    @abstractmethod
+    def fingerprint(self, side: str) -> str:
+        """Text that changes with whatever the embeddings of this side depend on."""
+
+    def embed_queries(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
+        """Embed vocal imitations: paths → (queries, dim) float32.
+
+        Raises `AudioErrors` at the end, listing every file that cannot be used; the embeddings of
+        all others are cached by then.
+        """
+        return self._embed(list(paths), "query")
+
+    def embed_items(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
+        """Embed sound effects: paths → (items, dim) float32. Raises as `embed_queries`."""
+        return self._embed(list(paths), "item")
+
+    def compute_similarities(
+        self, items: dict[str, str], queries: dict[str, str]
+    ) -> dict[str, dict[str, float]]:
+        """Cosine of each query's and each item's embedding; see `QVIMModel`.
+
+        Raises `AudioErrors` listing every bad file among both.
+        """
+        embedded, errors = [], []
+        for embed, paths in ((self.embed_queries, queries), (self.embed_items, items)):
+            try:
+                embedded.append(unit_rows(embed(paths.values())))
+            except AudioErrors as error:
+                errors += error.errors
+        if errors:
+            raise AudioErrors(errors)
+        return as_similarities(embedded[0] @ embedded[1].T, list(queries), list(items))
+
+    def embed_files(
+        self, paths: Sequence[str | os.PathLike], side: str = "item"
+    ) -> tuple[dict[str, np.ndarray], list[AudioError]]:
+        """Embed all files that can be read: path → (dim,), and the errors of those that cannot."""
+        from tqdm.auto import tqdm
+
+        cache = EmbeddingCache(self.fingerprint(side))
+        done: dict[str, np.ndarray] = {}
+        errors: list[AudioError] = []
+        with tqdm(total=len(paths), desc=f"{type(self).__name__}: {side}", unit="file") as bar:
+            waiting = []
+            for path in map(str, paths):
+                try:
+                    key, embedding = cache.look_up(path)
+                except AudioError as error:
+                    errors.append(error)
+                    bar.update()
+                    continue
+                if embedding is None:
+                    waiting.append((path, key))
+                else:
+                    done[path] = embedding
+                    bar.update()
+            for batch in _batches(self._decoded(waiting, errors, bar), self.batch_size):
+                waveforms = np.stack([waveform for _, _, waveform in batch])
+                embeddings = np.asarray(self.embed_batch(waveforms, side), dtype=np.float32)
+                for (path, key, _), embedding in zip(batch, embeddings, strict=True):
+                    cache.store(key, embedding)
+                    done[path] = embedding
+                bar.update(len(batch))
+        return done, errors
+
+    def _embed(self, paths: list[str | os.PathLike], side: str) -> np.ndarray:
+        done, errors = self.embed_files(paths, side)
+        if errors:
+            raise AudioErrors(errors)
+        return np.stack([done[str(path)] for path in paths])
+
+    def _decoded(self, waiting: list[tuple[str, str]], errors: list[AudioError], bar) -> Iterator:
+        """(path, key, waveform) for each file that decodes; a few files are decoded ahead."""
+
+        def decode(path: str) -> np.ndarray | AudioError:
+            try:
+                return load_audio(path, self.sample_rate, self.duration)
+            except AudioError as error:
+                return error
+
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            queue = iter(waiting)
+            ahead = [(entry, pool.submit(decode, entry[0])) for entry in islice(queue, 16)]
+            while ahead:
+                (path, key), future = ahead.pop(0)
+                ahead += [(entry, pool.submit(decode, entry[0])) for entry in islice(queue, 1)]
+                waveform = future.result()
+                if isinstance(waveform, AudioError):
+                    errors.append(waveform)
+                    bar.update()
+                else:
+                    yield path, key, waveform
+
+
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1, (rows, dim); a row of zeros (silence) stays zero."""
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.where(lengths > 0, lengths, 1)
+
+
+def _batches(entries: Iterable, size: int) -> Iterator[list]:
+    entries = iter(entries)
+    while batch := list(islice(entries, size)):
+        yield batch

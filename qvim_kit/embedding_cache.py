@@ -1,0 +1,62 @@
+"""Embeddings on disk, so that no file is embedded twice.
+
+One small file an embedding, named by what it depends on and moved into place when complete: it
+survives Ctrl-C at any moment, and several processes may share the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from qvim_kit.audio import AudioError
+from qvim_kit.paths import cache_folder
+
+
+class EmbeddingCache:
+    """The embeddings of one system, by content of the audio file.
+
+    Args:
+        fingerprint: text that changes with whatever the embeddings depend on but the audio.
+    """
+
+    def __init__(self, fingerprint: str):
+        system = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+        self.folder = cache_folder() / "embeddings" / system
+
+    def look_up(self, path: str | os.PathLike) -> tuple[str, np.ndarray | None]:
+        """The key of an audio file's content, and its embedding (dim,) or None.
+
+        Raises `AudioError` for a file that cannot be read.
+        """
+        try:
+            key = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise AudioError(path, f"cannot be read ({reason.lower()})") from None
+        try:
+            return key, np.load(self._file(key), allow_pickle=False)
+        except FileNotFoundError:
+            return key, None
+        except (ValueError, EOFError):  # a disk that was full, a machine that lost power
+            return key, None
+
+    def store(self, key: str, embedding: np.ndarray) -> None:
+        """Keep an embedding (dim,). A cache that cannot be written is no reason to stop."""
+        target = self._file(key)
+        part = target.with_suffix(f".{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as handle:
+                np.save(handle, embedding)
+            os.replace(part, target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            warnings.warn(f"{target}: embedding not cached ({error})", stacklevel=2)
+
+    def _file(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.npy"

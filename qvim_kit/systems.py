@@ -1,0 +1,110 @@
+"""Ready systems; each is a `QVIMModel`.
+
+Notebook: 03_baselines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qvim_kit.embedding import EmbeddingSystem
+from qvim_kit.interface import QVIMModel, as_similarities, score
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["EmbeddingSystem", "EncoderSystem", "QVIMModel", "Random", "TwoDFT", "score"]
+
+
+class Random(QVIMModel):
+    """Random similarities: what a score is worth when nothing is heard.
+
+    The scores depend on ``seed`` and the ids, not on their order.
+    """
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def compute_similarities(
+        self, items: dict[str, str], queries: dict[str, str]
+    ) -> dict[str, dict[str, float]]:
+        rng = np.random.default_rng(self.seed)
+        scores = rng.random((len(queries), len(items)))
+        return as_similarities(scores, sorted(queries), sorted(items))
+
+
+class TwoDFT(EmbeddingSystem):
+    """The 2DFT baseline: cosine of `features.two_dft` fingerprints; nothing is trained.
+
+    With its defaults as in the AES AIMLA 2025 baseline; Greif et al. 2024 use 15.4 s.
+    """
+
+    def __init__(self, sample_rate: int = 8_000, duration: float = 5.0):
+        self.sample_rate, self.duration = sample_rate, duration
+
+    def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
+        from qvim_kit.features import two_dft
+
+        return two_dft(waveforms, self.sample_rate)
+
+    def fingerprint(self, side: str) -> str:
+        return f"two_dft v1 {self.sample_rate} Hz {self.duration} s"
+
+
+class EncoderSystem(EmbeddingSystem):
+    """A neural encoder on log-mel spectrograms, one for both sides.
+
+    Args:
+        encoder: module whose forward maps (batch, 1, mels, frames) to (logits, embedding).
+        front_end: module that maps waveforms (batch, samples) to (batch, mels, frames).
+        duration: to which clips are cropped or zero-padded, s.
+        name: for tables.
+        device: where to run; a GPU if there is one, unless given.
+    """
+
+    def __init__(
+        self,
+        encoder: torch.nn.Module,
+        front_end: torch.nn.Module | None = None,
+        *,
+        duration: float = 10.0,
+        name: str = "encoder",
+        device: str | None = None,
+    ):
+        import torch
+
+        from qvim_kit.features import LogMel
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.front_end = (front_end or LogMel()).to(self.device).eval()
+        self.encoder = encoder.to(self.device, memory_format=torch.channels_last).eval()
+        self.sample_rate, self.duration, self.name = self.front_end.sample_rate, duration, name
+
+    @classmethod
+    def from_pretrained(cls, name: str = "mn10_as", *, device: str | None = None) -> EncoderSystem:
+        """A ready system from an AudioSet checkpoint, cached or downloaded, such as "mn04_as".
+
+        Raises as `models.mobilenet.load_audioset`.
+        """
+        from qvim_kit.models.mobilenet import load_audioset
+
+        return cls(load_audioset(name), name=name, device=device)
+
+    def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
+        import torch
+
+        with torch.inference_mode():
+            log_mel = self.front_end(torch.from_numpy(waveforms).to(self.device))
+            _, embeddings = self.encoder(log_mel[:, None])
+        return embeddings.float().cpu().numpy()
+
+    def fingerprint(self, side: str) -> str:
+        """Front end, duration, and a hash of the weights as they are now."""
+        digest = hashlib.sha256(f"v1 {self.front_end} {self.duration} {self.encoder}".encode())
+        for key, weight in self.encoder.state_dict().items():
+            digest.update(key.encode())
+            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qvim_kit.alignment import SimilarityError, align, read_similarities
+from qvim_kit.datasets import RetrievalDataset
+
+QUERY, ITEM = "A/A0_q0.wav", "B/B1.wav"
+
+
+def problems_of(similarities, dataset):
+    with pytest.raises(SimilarityError) as caught:
+        align(similarities, dataset)
+    return caught.value.problems
+
+
+def test_same_from_dict_table_file_base_names_and_any_order(similarities, dataset, tmp_path):
+    expected = np.array([list(row.values()) for row in similarities.values()])
+    frame = pd.DataFrame.from_dict(similarities, orient="index")
+    short = {
+        query.split("/")[1]: {item.split("/")[1]: value for item, value in row.items()}
+        for query, row in similarities.items()
+    }
+    path = tmp_path / "similarities.json"
+    path.write_text(json.dumps(similarities))
+    for given in (similarities, frame, frame.iloc[::-1, ::-1], short, path, str(path)):
+        np.testing.assert_array_equal(align(given, dataset).scores, expected)
+
+
+@pytest.mark.parametrize("kind", [int, np.float32, np.float64, np.int64])
+def test_numbers_of_any_kind(similarities, dataset, kind):
+    for row in similarities.values():
+        row.update({item: kind(round(value)) for item, value in row.items()})
+    scores = align(similarities, dataset).scores
+    assert scores[0, 0] == similarities[QUERY]["A/A0.wav"]
+
+
+def test_every_problem_is_named_at_once(similarities, dataset):
+    del similarities["C/C3_q1.wav"]
+    similarities["A/A0_q1.wav"] = [1, 2, 3]
+    for row in list(similarities.values())[:1] + list(similarities.values())[2:]:
+        del row["C/C2.wav"]
+    values = [float("nan"), float("-inf"), "0.5", None, True, 10**400, [1.0]]
+    rows = [query for query in similarities if query.startswith("B/")][: len(values)]
+    for query, value in zip(rows, values, strict=True):
+        similarities[query][ITEM] = value
+    del similarities[QUERY][ITEM]
+    assert problems_of(similarities, dataset) == [
+        "query A/A0_q1.wav: found list, expected a table item id → score",
+        "missing query A/A0_q1.wav",
+        "missing query C/C3_q1.wav",
+        "missing item C/C2.wav",
+        f"query {QUERY}: 1 score is missing ({ITEM})",
+        f"query {rows[0]}: 1 score is NaN ({ITEM})",
+        f"query {rows[1]}: 1 score is infinite ({ITEM})",
+        *(f"query {query}: 1 score is not a number ({ITEM})" for query in rows[2:5]),
+        f"query {rows[5]}: 1 score is infinite ({ITEM})",
+        f"query {rows[6]}: 1 score is not a number ({ITEM})",
+    ]
+
+
+def test_nan_in_a_table(similarities, dataset):
+    frame = pd.DataFrame.from_dict(similarities, orient="index")
+    frame.loc[QUERY, ["A/A1.wav", "A/A2.wav", "A/A3.wav", "B/B0.wav"]] = np.nan
+    assert problems_of(frame, dataset) == [
+        f"query {QUERY}: 4 scores are NaN (A/A1.wav, A/A2.wav, A/A3.wav, …)"
+    ]
+
+
+def test_transposed_tables_are_recognised(similarities, dataset):
+    frame = pd.DataFrame.from_dict(similarities, orient="index")
+    assert "looks transposed" in problems_of(frame.T, dataset)[0]
+
+
+@pytest.mark.parametrize("given", [{}, [], None, 3])
+def test_nothing_to_score(given, dataset):
+    assert any("missing query" in problem for problem in problems_of(given, dataset))
+
+
+def test_a_base_name_of_two_files_names_both(dataset, similarities):
+    items = dataset.items.replace({"item_id": {"B/B0.wav": "B/A0.wav"}})
+    queries = dataset.queries.replace({"item_id": {"B/B0.wav": "B/A0.wav"}})
+    clashing = RetrievalDataset(items, queries)
+    short = {q: {i.split("/")[1]: v for i, v in row.items()} for q, row in similarities.items()}
+    assert "item A0.wav fits A/A0.wav and B/A0.wav" in problems_of(short, clashing)[0]
+
+
+def test_a_file_given_under_both_its_names(dataset, similarities):
+    similarities["A0_q0.wav"] = similarities[QUERY]
+    assert problems_of(similarities, dataset) == [
+        f"query {QUERY} is given twice, also as A0_q0.wav"
+    ]
+
+
+def test_names_unknown_to_the_data_set_are_ignored_and_counted(dataset, similarities):
+    for row in similarities.values():
+        row["elsewhere.wav"] = 9.0
+    similarities["elsewhere.wav"] = similarities[QUERY]
+    assert align(similarities, dataset).ignored == 2
+
+
+def test_missing_scores_may_rank_last(dataset, similarities):
+    del similarities[QUERY]
+    for row in similarities.values():
+        del row[ITEM]
+    aligned = align(similarities, dataset, missing="worst")
+    assert aligned.missing == 12 + 23
+    column = list(dataset.items["item_id"]).index(ITEM)
+    assert (aligned.scores[1:, column] < np.delete(aligned.scores[1:], column, axis=1).min()).all()
+    assert len(set(aligned.scores[0])) == 1
+    similarities["A/A0_q1.wav"]["A/A0.wav"] = float("nan")
+    with pytest.raises(SimilarityError, match="NaN"):
+        align(similarities, dataset, missing="worst")
+    with pytest.raises(ValueError, match="expected 'error' or 'worst'"):
+        align(similarities, dataset, missing="drop")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"q": {"i": NaN,}}', "\udcff"])
+def test_broken_json(tmp_path, text):
+    path = tmp_path / "similarities.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SimilarityError, match="cannot be read as JSON"):
+        read_similarities(path)
+
+
+def test_json_with_a_name_twice_or_no_file(tmp_path):
+    path = tmp_path / "similarities.json"
+    path.write_text('{"q1": {"a": 1, "b": 2, "a": 3}, "q1": {}}')
+    with pytest.raises(SimilarityError) as caught:
+        read_similarities(path)
+    assert caught.value.problems == ["a stands twice in one table", "q1 stands twice in one table"]
+    with pytest.raises(SimilarityError, match="no such file"):
+        read_similarities(tmp_path / "absent.json")
