@@ -1,0 +1,381 @@
+"""downloads: a local server that misbehaves in every way a server can, and local repositories."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from qvim_kit import downloads
+from qvim_kit.downloads import DownloadError, clone, fetch
+
+BODY = bytes(range(256)) * 2000  # two chunks
+SHA256 = hashlib.sha256(BODY).hexdigest()
+PAGE = b"\n<!DOCTYPE html><html><body>Quota exceeded</body></html>"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    requests: list[str] = []
+    failures = 0
+
+    def do_GET(self):
+        Handler.requests.append(self.path)
+        getattr(self, "serve_" + self.path.strip("/").split("?")[0])()
+
+    def answer(self, body, status=200, length=None, **headers):
+        self.send_response(status)
+        if length != "none":
+            self.send_header("Content-Length", str(length or len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def serve_good(self):
+        self.answer(BODY)
+
+    def serve_unmeasured(self):
+        self.answer(BODY, length="none")
+
+    def serve_missing(self):
+        self.answer(b"gone", 404)
+
+    def serve_cut(self):
+        self.answer(BODY, length=len(BODY) + 1000)
+
+    def serve_reset(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY[:1000])
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.connection.close()
+
+    def serve_stall(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.flush()
+        time.sleep(0.5)
+
+    def serve_empty(self):
+        self.answer(b"")
+
+    def serve_typed_page(self):
+        self.answer(b"sorry", Content_Type="text/html; charset=utf-8")
+
+    def serve_untyped_page(self):
+        self.answer(PAGE, Content_Type="application/octet-stream")
+
+    def serve_moved(self):
+        self.answer(b"", 302, Location="/good")
+
+    def serve_loop(self):
+        self.answer(b"", 302, Location="/loop")
+
+    def serve_elsewhere(self):
+        self.answer(b"", 302, Location="http://downloads.example/good")
+
+    def serve_flaky(self):
+        if Handler.failures > 0:
+            Handler.failures -= 1
+            self.answer(b"busy", 503)
+        else:
+            self.answer(BODY)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(downloads, "PAUSE", 0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.delenv("QVIM_OFFLINE", raising=False)
+    Handler.requests, Handler.failures = [], 0
+
+
+@pytest.mark.parametrize("page", ["good", "unmeasured", "moved"])
+@pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])
+def test_fetch_downloads_once(address, tmp_path, page, sha256, monkeypatch, capfd):
+    path = fetch(address + page, tmp_path / "new" / "folder", "a.bin", sha256)
+    assert path == tmp_path / "new" / "folder" / "a.bin"
+    assert path.read_bytes() == BODY
+    assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444 or sys.platform == "win32"
+    output = capfd.readouterr()
+    assert f"to {path}" in output.err and "B/s" in output.err and not output.out
+    before = len(Handler.requests)
+    monkeypatch.setenv("QVIM_OFFLINE", "1")  # the second time needs no network
+    assert fetch(address + page, path.parent, "a.bin", sha256) == path
+    assert len(Handler.requests) == before
+
+
+FAILURES = {
+    "missing": ("404", 1),
+    "cut": ("", 3),
+    "reset": ("", 3),
+    "empty": ("empty file", 1),
+    "typed_page": ("web page", 1),
+    "untyped_page": ("web page", 1),
+    "elsewhere": ("redirects to http://downloads.example/good", 1),
+}
+
+
+@pytest.mark.parametrize("page", FAILURES)
+@pytest.mark.parametrize("existing", [False, True])
+def test_fetch_failure_says_what_to_do_and_leaves_nothing(address, tmp_path, page, existing):
+    reason, attempts = FAILURES[page]
+    if existing:  # a file with the wrong hash, which may still be somebody's only copy
+        (tmp_path / "a.bin").write_bytes(b"older")
+    with pytest.raises(DownloadError) as caught:
+        fetch(address + page, tmp_path, "a.bin", SHA256)
+    message = str(caught.value)
+    assert address + page in message and reason in message
+    assert f"put a.bin (SHA-256 {SHA256}) into {tmp_path} and run again" in message
+    assert len(Handler.requests) == attempts
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [
+        ("a.bin", b"older")
+    ] * existing
+    assert ("it was kept" in message) == existing
+
+
+def test_fetch_wrong_hash_names_both(address, tmp_path):
+    with pytest.raises(DownloadError) as caught:
+        fetch(address + "good", tmp_path, "a.bin", "0" * 64)
+    assert "0" * 64 in str(caught.value) and SHA256 in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fetch_replaces_a_wrong_file_once_verified(address, tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"older")
+    assert fetch(address + "good", tmp_path, "a.bin", SHA256).read_bytes() == BODY
+
+
+def test_fetch_stall_and_redirect_loop(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.1)
+    with pytest.raises(DownloadError, match="timed out"):
+        fetch(address + "stall", tmp_path, "a.bin")
+    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    with pytest.raises(DownloadError, match="redirects"):
+        fetch(address + "loop", tmp_path, "a.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cut_is_noticed_where_the_http_library_does_not(tmp_path, monkeypatch):
+    """urllib3 before 2 hands over what arrived and says nothing."""
+    import pooch
+    import requests
+
+    class Careless:
+        def __init__(self, hooks, **options):
+            self.hook = hooks["response"]
+
+        def __call__(self, url, output_file, _):
+            answer = requests.Response()
+            answer.status_code, answer.headers["Content-Length"] = 200, "10"
+            self.hook(answer)
+            Path(output_file).write_bytes(b"12345")
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", Careless)
+    with pytest.raises(DownloadError, match="5 of 10 bytes"):
+        fetch("https://example.org/a", tmp_path, "a.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fetch_recovers(address, tmp_path):
+    Handler.failures = 3
+    with pytest.raises(DownloadError, match="503"):
+        fetch(address + "flaky", tmp_path, "a.bin", SHA256)
+    assert len(Handler.requests) == 3
+    Handler.failures = 2  # and here within one call
+    assert fetch(address + "flaky", tmp_path, "a.bin", SHA256).read_bytes() == BODY
+
+
+def test_fetch_web_page_on_purpose(address, tmp_path):
+    assert fetch(address + "untyped_page", tmp_path, "a.html").read_bytes() == PAGE
+    assert fetch(address + "typed_page", tmp_path, "b.HTM").read_bytes() == b"sorry"
+
+
+def test_redirect_from_https_to_plain_http_is_refused():
+    import requests
+
+    answer = requests.Response()
+    answer.status_code, answer.url = 302, "https://zenodo.org/a.pt"
+    answer.headers["Location"] = "//zenodo.org/b.pt"
+    assert downloads._answer_problem(answer, False) is None
+    for place in ("http://zenodo.org/a.pt", "http://127.0.0.1/a.pt", "file:///etc/passwd"):
+        answer.headers["Location"] = place
+        assert "refused" in downloads._answer_problem(answer, False)
+
+
+def test_offline_is_read_at_call_time(address, tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="QVIM_OFFLINE.*put a.bin into"):
+        fetch(address + "good", tmp_path / "new", "a.bin")
+    assert not (tmp_path / "new").exists() and Handler.requests == []
+    monkeypatch.setenv("QVIM_OFFLINE", "0")
+    fetch(address + "good", tmp_path / "new", "a.bin")
+
+
+def test_fetch_refuses_bad_arguments_at_once(tmp_path):
+    with pytest.raises(ValueError) as caught:
+        fetch("http://example.org/a", tmp_path, "../a.bin", "abc")
+    for word in ("expected https", "slash", "64 hexadecimal"):
+        assert word in str(caught.value)
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(DownloadError, match="is a folder"):
+        fetch("https://example.org/a", tmp_path, "a.bin")
+
+
+def test_fetch_is_not_slowed_by_its_chunks():
+    import pooch
+
+    assert 64 * pooch.HTTPDownloader().chunk_size <= downloads.CHUNK
+
+
+def git(folder: Path, *arguments: str) -> str:
+    settings = ("-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "core.hooksPath=")
+    command = ["git", *settings, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with two commits on main, one on side; and their ids."""
+    folder = tmp_path_factory.mktemp("origin")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    commits = {}
+    for name in ("first", "second"):
+        (folder / f"{name}.py").write_text(f"name = {name!r}\n")
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", name)
+        commits[name] = git(folder, "rev-parse", "HEAD").strip()
+    git(folder, "tag", "v1")
+    git(folder, "checkout", "--quiet", "-b", "side")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "side")
+    commits["side"] = git(folder, "rev-parse", "HEAD").strip()
+    return folder, commits
+
+
+def test_clone_checks_out_exactly_the_commit(repository, tmp_path, monkeypatch):
+    origin, commits = repository
+    (tmp_path / "code").mkdir()  # an empty folder will do
+    for name, folder in (("first", "code"), ("second", "new/code")):
+        path = clone(origin.as_uri(), tmp_path / folder, "main", commits[name], _allow_local=True)
+        assert git(path, "rev-parse", "HEAD").strip() == commits[name]
+        assert (path / "second.py").exists() == (name == "second")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["code", "new"]
+    monkeypatch.setenv("QVIM_OFFLINE", "1")
+    (path / "__pycache__").mkdir()
+    (path / "__pycache__" / "first.cpython-311.pyc").write_bytes(b"")
+    clone(origin.as_uri(), path, "main", commits["second"], _allow_local=True)
+
+
+def test_clone_accepts_only_an_unchanged_folder(repository, tmp_path):
+    origin, commits = repository
+
+    def again(name):
+        clone(str(origin), path, "main", commits[name], _allow_local=True)
+
+    path = tmp_path / "code"
+    again("first")
+    with pytest.raises(DownloadError, match="is at commit .* move or delete"):
+        again("second")
+    (path / "added.py").write_text("x = 1\n")
+    with pytest.raises(DownloadError, match="added.py"):
+        again("first")
+    (path / "added.py").unlink()
+    (path / "first.py").write_text("x = 1\n")
+    with pytest.raises(DownloadError, match="first.py"):
+        again("first")
+    assert (path / "first.py").read_text() == "x = 1\n"
+
+
+def test_clone_refuses_what_is_not_a_clone(repository, tmp_path):
+    origin, commits = repository
+    clone(str(origin), tmp_path / "outer", "main", commits["first"], _allow_local=True)
+    inner = tmp_path / "outer" / "inner"  # git itself would find the repository around it
+    inner.mkdir()
+    (inner / "mine.txt").write_text("keep me")
+    with pytest.raises(DownloadError, match="not a git clone"):
+        clone(str(origin), inner, "main", commits["first"], _allow_local=True)
+    (inner / ".git").mkdir()
+    with pytest.raises(DownloadError, match="not a git repository"):
+        clone(str(origin), inner, "main", commits["first"], _allow_local=True)
+    assert (inner / "mine.txt").read_text() == "keep me"
+
+
+@pytest.mark.parametrize(
+    "branch, commit, reason",
+    [
+        ("main", "side", "is not on a branch called 'main'"),
+        ("main", "0" * 40, "is not on a branch called 'main'"),
+        ("v1", "second", "is not on a branch called 'v1'"),
+        ("nowhere", "first", "nowhere not found"),
+    ],
+)
+def test_failed_clone_leaves_nothing(repository, tmp_path, branch, commit, reason):
+    origin, commits = repository
+    commit = commits.get(commit, commit)
+    with pytest.raises(DownloadError, match=reason):
+        clone(str(origin), tmp_path / "new" / "code", branch, commit, _allow_local=True)
+    assert list(tmp_path.iterdir()) == []
+    clone(str(origin), tmp_path / "new" / "code", "main", commits["first"], _allow_local=True)
+
+
+def test_clone_runs_no_hooks(repository, tmp_path, monkeypatch):
+    origin, commits = repository
+    template = tmp_path / "template"
+    (template / "hooks").mkdir(parents=True)
+    hook = template / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/hooked'\n")
+    hook.chmod(0o755)
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(template))
+    path = clone(str(origin), tmp_path / "code", "main", commits["first"], _allow_local=True)
+    assert (path / ".git" / "hooks" / "post-checkout").exists()  # the trap was laid
+    assert not (tmp_path / "hooked").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///tmp/x",
+        "/tmp/x",
+        "ext::sh -c touch% /tmp/x",
+        "ssh://git@github.com/a/b",
+        "git@github.com:a/b",
+        "-u/tmp/x",
+        "http://127.0.0.1/x",
+        "https://me:secret@github.com/a/b",
+    ],
+)
+def test_clone_is_https_only(url, tmp_path):
+    with pytest.raises(ValueError, match="cannot clone") as caught:
+        clone(url, tmp_path / "code", "--upload-pack=x", "abc123")
+    assert "branch name" in str(caught.value) and "40 hexadecimal" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clone_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="QVIM_OFFLINE is set.*git clone -b main https://"):
+        clone("https://github.com/a/b", tmp_path / "code", "main", "0" * 40)
+    assert list(tmp_path.iterdir()) == []
