@@ -1,0 +1,183 @@
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini, read_qvim_dev
+from qvim_kit.mini import build_mini
+
+BANNER = "QVIM dev set,,,,,"
+HEADER = "Label,Class,Items,Query 1,Query 2,Query 3"
+
+
+def make(folder, rows, files, header=HEADER, banner=BANNER, ends="\n", start=""):
+    """A data set in the challenge's layout; each file holds another sound."""
+    for number, name in enumerate(files):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.full(100, number / 100), 8_000, format="WAV")
+    for needed in ("Items", "Queries"):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
+    content = start + ends.join([banner, header, *rows]) + ends
+    (folder / "DEV Dataset.csv").write_bytes(content.encode())
+    return folder
+
+
+AWKWARD_ROWS = [
+    '1,Dog,"bark, loud (1).wav",d1.wav,d2.WAV,',
+    ",Dog,same.wav,d3.wav,,",  # a blank label
+    ",,,d4.wav,,",  # continues the item above
+    "2,Cat,same.wav,c1.wav,c2.wav,c3.wav",  # the file name of another class
+    "2,Cat,same.wav,c4.wav,,",  # the item again, with more queries
+    ",,,,,",
+]
+AWKWARD_FILES = [
+    "Items/Dog/bark, loud (1).WAV",
+    "Items/Dog/same.wav",
+    "Items/Cat/same.wav",
+    "Items/Cat/nobody imitates me.wav",
+    *(f"Queries/Dog/d{n}.wav" for n in (1, 2, 3, 4)),
+    *(f"Queries/Cat/c{n}.wav" for n in (1, 2, 3, 4)),
+]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+@pytest.mark.parametrize("banner", [BANNER, "banner\nanother line"])
+def test_reads_awkward_names_and_tables(tmp_path, ends, start, banner):
+    folder = make(tmp_path, AWKWARD_ROWS, AWKWARD_FILES, ends=ends, start=start, banner=banner)
+    dataset = read_qvim_dev(folder)
+    assert set(dataset.items["item_id"]) == {
+        "Dog/bark, loud (1).WAV", "Dog/same.wav", "Cat/same.wav", "Cat/nobody imitates me.wav",
+    }  # fmt: skip
+    pairs = dict(zip(dataset.queries["query_id"], dataset.queries["item_id"], strict=True))
+    assert pairs == {
+        "Dog/d1.wav": "Dog/bark, loud (1).WAV",
+        "Dog/d2.wav": "Dog/bark, loud (1).WAV",
+        "Dog/d3.wav": "Dog/same.wav",
+        "Dog/d4.wav": "Dog/same.wav",
+        **{f"Cat/c{n}.wav": "Cat/same.wav" for n in (1, 2, 3, 4)},
+    }
+    assert all(map(soundfile.info, [*dataset.item_paths.values(), *dataset.query_paths.values()]))
+    assert dataset.name == folder.name and "8 queries, 4 items in 2 classes" in repr(dataset)
+
+
+def test_all_missing_files_are_listed_at_once(tmp_path):
+    folder = make(tmp_path, AWKWARD_ROWS, AWKWARD_FILES[2:-1])
+    with pytest.raises(DatasetError) as caught:
+        read_qvim_dev(folder)
+    assert caught.value.problems == [
+        "missing Items/Dog/bark, loud (1).wav",
+        "missing Items/Dog/same.wav",
+        "missing Queries/Cat/c4.wav",
+    ]
+    with pytest.warns(UserWarning, match="left out 3 files: Items/Dog/bark"):
+        assert len(read_qvim_dev(folder, allow_missing=True).queries) == 3
+
+
+def test_a_query_of_two_items_is_an_error(tmp_path):
+    rows = ["1,Dog,a.wav,q.wav,,", "1,Dog,b.wav,q.wav,,"]
+    folder = make(tmp_path, rows, ["Items/Dog/a.wav", "Items/Dog/b.wav", "Queries/Dog/q.wav"])
+    with pytest.raises(
+        DatasetError, match="Dog/q.wav is listed for two items: Dog/a.wav and Dog/b"
+    ):
+        read_qvim_dev(folder)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("Label,Class,Items,Query 1,Query 2", "no column 'Query 3'"),
+        ("a,b,c", "(?s)no column 'Class'.*no column 'Items'"),
+    ],
+)
+def test_missing_columns(tmp_path, header, message):
+    with pytest.raises(DatasetError, match=message):
+        read_qvim_dev(make(tmp_path, [], [], header=header))
+
+
+def test_wrong_folder_says_what_to_do(tmp_path):
+    make(tmp_path / "qvim-dev", AWKWARD_ROWS, AWKWARD_FILES)
+    with pytest.raises(
+        DatasetError, match="(?s)no DEV Dataset.csv.*no Items.*Did you mean.*qvim-dev"
+    ):
+        read_qvim_dev(tmp_path)
+    with pytest.raises(DatasetError, match="Expected a folder that holds Items"):
+        read_qvim_dev(tmp_path / "absent")
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    folder = make(tmp_path, AWKWARD_ROWS, AWKWARD_FILES)
+    (folder / "DEV Dataset.csv").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(DatasetError, match="not a UTF-8 CSV"):
+        read_qvim_dev(folder)
+
+
+def test_dataset_reports_all_problems(dataset):
+    queries = dataset.queries.copy()
+    queries.loc[0, "item_id"] = "A/unknown.wav"
+    queries.loc[1, "class"] = "B"
+    queries.loc[3, "query_id"] = queries.loc[2, "query_id"]
+    with pytest.raises(DatasetError) as caught:
+        RetrievalDataset(dataset.items, queries)
+    assert len(caught.value.problems) == 3
+    with pytest.raises(DatasetError, match="no column 'class'"):
+        RetrievalDataset(dataset.items.drop(columns="class"), dataset.queries)
+    with pytest.raises(DatasetError, match="there are no queries"):
+        RetrievalDataset(dataset.items, dataset.queries[:0])
+
+
+def test_fingerprint_follows_content_not_place_or_order(tmp_path):
+    first = read_qvim_dev(make(tmp_path / "a", AWKWARD_ROWS, AWKWARD_FILES))
+    again = read_qvim_dev(make(tmp_path / "b" / "a", AWKWARD_ROWS, AWKWARD_FILES))
+    assert first.fingerprint() == again.fingerprint()
+    turned = RetrievalDataset(first.items[::-1], first.queries[::-1])
+    assert turned.fingerprint() == first.fingerprint()
+    soundfile.write(again.items["path"][0], np.ones(10), 8_000)
+    assert read_qvim_dev(tmp_path / "b" / "a").fingerprint() != first.fingerprint()
+    fewer = RetrievalDataset(first.items, first.queries[1:])
+    assert fewer.fingerprint() != first.fingerprint()
+
+
+def test_tables_are_copies(dataset):
+    items = dataset.items.copy()
+    own = RetrievalDataset(items, dataset.queries)
+    items.loc[0, "item_id"] = "changed"
+    assert "changed" not in set(own.items["item_id"])
+
+
+def test_mini_has_its_published_shape():
+    dataset = load_mini()
+    assert (len(dataset.items), len(dataset.queries)) == (96, 192)
+    assert set(dataset.items["class"].value_counts()) == {8}
+    assert set(dataset.queries["item_id"].value_counts()) == {2}
+    names = [*dataset.items["item_id"], *dataset.queries["query_id"]]
+    assert len({name.split("/")[1] for name in names}) == len(names)  # base names are ids, too
+
+
+def test_mini_is_deterministic_and_built_once(tmp_path):
+    small = {"classes": ["Bell", "Rain"], "effects_per_class": 2}
+    first = build_mini(tmp_path / "first", **small)
+    second = build_mini(tmp_path / "second", **small)
+    assert read_qvim_dev(first).fingerprint() == read_qvim_dev(second).fingerprint()
+    before = (first / "DEV Dataset.csv").stat().st_mtime_ns
+    assert build_mini(first, **small) == first
+    assert (first / "DEV Dataset.csv").stat().st_mtime_ns == before
+    (first / "recipe.txt").write_text("an older version")
+    build_mini(first, **small)
+    assert (first / "DEV Dataset.csv").stat().st_mtime_ns > before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_mini_does_not_overwrite_what_is_not_its_own(tmp_path):
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="move it away"):
+        build_mini(tmp_path / "mini", ["Bell"], 1)
+    assert (tmp_path / "mini" / "thesis.txt").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_frames_with_other_index_are_accepted(dataset):
+    frame = dataset.items.set_index(pd.Index(range(100, 112)))
+    assert RetrievalDataset(frame, dataset.queries).items.index[0] == 0
