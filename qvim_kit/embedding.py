@@ -17,6 +17,8 @@ from qvim_kit.audio import AudioError, AudioErrors, load_audio
 from qvim_kit.embedding_cache import EmbeddingCache
 from qvim_kit.interface import QVIMModel, as_similarities
 
+DECODE_AHEAD = 16  # files decoded at once: 20 MB of 10-s clips
+
 
 class EmbeddingSystem(QVIMModel):
     """A system that embeds queries and items and compares them by cosine.
@@ -27,9 +29,10 @@ class EmbeddingSystem(QVIMModel):
     cache folder, and a file that cannot be read costs no other file its embedding.
     """
 
+    name: str = "embeddings"  # for tables and progress bars
     sample_rate: int
     duration: float
-    batch_size: int = 4  # larger batches are slower on a CPU
+    batch_size: int = 4  # clips a forward; larger batches are slower on a CPU
 
     @abstractmethod
     def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
@@ -77,7 +80,7 @@ class EmbeddingSystem(QVIMModel):
         cache = EmbeddingCache(self.fingerprint(side))
         done: dict[str, np.ndarray] = {}
         errors: list[AudioError] = []
-        with tqdm(total=len(paths), desc=f"{type(self).__name__}: {side}", unit="file") as bar:
+        with tqdm(total=len(paths), desc=f"{self.name}: {side}", unit="file") as bar:
             waiting = []
             for path in map(str, paths):
                 try:
@@ -91,42 +94,47 @@ class EmbeddingSystem(QVIMModel):
                 else:
                     done[path] = embedding
                     bar.update()
-            for batch in _batches(self._decoded(waiting, errors, bar), self.batch_size):
-                waveforms = np.stack([waveform for _, _, waveform in batch])
-                embeddings = np.asarray(self.embed_batch(waveforms, side), dtype=np.float32)
-                for (path, key, _), embedding in zip(batch, embeddings, strict=True):
-                    cache.store(key, embedding)
-                    done[path] = embedding
-                bar.update(len(batch))
+            for group in _batches(waiting, DECODE_AHEAD):
+                decoded = self._decode(group, errors)
+                bar.update(len(group) - len(decoded))
+                for batch in _batches(decoded, self.batch_size):
+                    waveforms = np.stack([waveform for _, _, waveform in batch])
+                    embeddings = np.asarray(self.embed_batch(waveforms, side), dtype=np.float32)
+                    for (path, key, _), embedding in zip(batch, embeddings, strict=True):
+                        cache.store(key, embedding)
+                        done[path] = embedding
+                    bar.update(len(batch))
         return done, errors
 
     def _embed(self, paths: list[str | os.PathLike], side: str) -> np.ndarray:
+        if not paths:
+            raise ValueError(f"{side}: found no files, expected at least one")
         done, errors = self.embed_files(paths, side)
         if errors:
             raise AudioErrors(errors)
         return np.stack([done[str(path)] for path in paths])
 
-    def _decoded(self, waiting: list[tuple[str, str]], errors: list[AudioError], bar) -> Iterator:
-        """(path, key, waveform) for each file that decodes; a few files are decoded ahead."""
+    def _decode(
+        self, group: list[tuple[str, str]], errors: list[AudioError]
+    ) -> list[tuple[str, str, np.ndarray]]:
+        """(path, key) → (path, key, waveform) for each file that decodes."""
 
-        def decode(path: str) -> np.ndarray | AudioError:
+        def load(path: str) -> np.ndarray | AudioError:
             try:
                 return load_audio(path, self.sample_rate, self.duration)
             except AudioError as error:
                 return error
 
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            queue = iter(waiting)
-            ahead = [(entry, pool.submit(decode, entry[0])) for entry in islice(queue, 16)]
-            while ahead:
-                (path, key), future = ahead.pop(0)
-                ahead += [(entry, pool.submit(decode, entry[0])) for entry in islice(queue, 1)]
-                waveform = future.result()
-                if isinstance(waveform, AudioError):
-                    errors.append(waveform)
-                    bar.update()
-                else:
-                    yield path, key, waveform
+        # Never while torch computes: its threads spin while they wait for each other, and on a
+        # machine whose cores are all busy decoding they wait ten times as long as they work.
+        with ThreadPoolExecutor(min(DECODE_AHEAD, os.cpu_count() or 1)) as pool:
+            loaded = list(pool.map(load, [path for path, _ in group]))
+        errors += [waveform for waveform in loaded if isinstance(waveform, AudioError)]
+        return [
+            (path, key, waveform)
+            for (path, key), waveform in zip(group, loaded, strict=True)
+            if not isinstance(waveform, AudioError)
+        ]
 
 
 def unit_rows(embeddings: np.ndarray) -> np.ndarray:

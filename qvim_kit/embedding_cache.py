@@ -6,6 +6,7 @@ survives Ctrl-C at any moment, and several processes may share the folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import warnings
@@ -27,6 +28,7 @@ class EmbeddingCache:
     def __init__(self, fingerprint: str):
         system = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
         self.folder = cache_folder() / "embeddings" / system
+        self.writable = True  # until it turns out not to be
 
     def look_up(self, path: str | os.PathLike) -> tuple[str, np.ndarray | None]:
         """The key of an audio file's content, and its embedding (dim,) or None.
@@ -40,13 +42,13 @@ class EmbeddingCache:
             raise AudioError(path, f"cannot be read ({reason.lower()})") from None
         try:
             return key, np.load(self._file(key), allow_pickle=False)
-        except FileNotFoundError:
-            return key, None
-        except (ValueError, EOFError):  # a disk that was full, a machine that lost power
+        except (OSError, ValueError, EOFError):  # not there, or half there after a power cut
             return key, None
 
     def store(self, key: str, embedding: np.ndarray) -> None:
         """Keep an embedding (dim,). A cache that cannot be written is no reason to stop."""
+        if not self.writable:
+            return
         target = self._file(key)
         part = target.with_suffix(f".{os.getpid()}.part")
         try:
@@ -55,8 +57,10 @@ class EmbeddingCache:
                 np.save(handle, embedding)
             os.replace(part, target)
         except OSError as error:
-            part.unlink(missing_ok=True)
-            warnings.warn(f"{target}: embedding not cached ({error})", stacklevel=2)
+            self.writable = False
+            warnings.warn(f"{self.folder}: embeddings are not cached ({error})", stacklevel=2)
+            with contextlib.suppress(OSError):
+                part.unlink()
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npy"

@@ -25,6 +25,8 @@ class Random(QVIMModel):
     The scores depend on ``seed`` and the ids, not on their order.
     """
 
+    name = "random"
+
     def __init__(self, seed: int = 0):
         self.seed = seed
 
@@ -41,6 +43,8 @@ class TwoDFT(EmbeddingSystem):
 
     With its defaults as in the AES AIMLA 2025 baseline; Greif et al. 2024 use 15.4 s.
     """
+
+    name = "2DFT"
 
     def __init__(self, sample_rate: int = 8_000, duration: float = 5.0):
         self.sample_rate, self.duration = sample_rate, duration

@@ -1,0 +1,191 @@
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from qvim_kit.audio import AudioErrors, load_audio
+from qvim_kit.evaluation import evaluate
+from qvim_kit.features import LogMel, two_dft
+from qvim_kit.models.mobilenet import mobilenet
+from qvim_kit.systems import (
+    EmbeddingSystem,
+    EncoderSystem,
+    QVIMModel,
+    Random,
+    TwoDFT,
+    score,
+)
+
+
+class Level(EmbeddingSystem):
+    """Counts its calls, so that a test sees what the cache saves."""
+
+    sample_rate, duration = 8_000, 0.1
+
+    def __init__(self, version="1"):
+        self.version, self.embedded = version, 0
+
+    def embed_batch(self, waveforms, side):
+        assert waveforms.shape[1] == 800
+        self.embedded += len(waveforms)
+        return np.stack([waveforms.mean(axis=1), waveforms.std(axis=1)], axis=1)
+
+    def fingerprint(self, side):
+        return f"level {self.version} {side}"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def files(tmp_path, rng):
+    """Ten files of noise, name → path."""
+    paths = {f"{n}.wav": str(tmp_path / f"{n}.wav") for n in range(10)}
+    for path in paths.values():
+        soundfile.write(path, 0.1 * rng.normal(size=4_000), 8_000)
+    return paths
+
+
+def test_the_interface_is_the_challenges():
+    with pytest.raises(TypeError, match="compute_similarities"):
+        QVIMModel()
+
+
+def test_random_depends_on_seed_and_not_on_order(files):
+    turned = dict(reversed(files.items()))
+    scores = Random(3).compute_similarities(files, files)
+    assert scores == Random(3).compute_similarities(turned, turned)
+    assert scores != Random(4).compute_similarities(files, files)
+
+
+def test_similarities_are_cosines_of_plain_floats(files):
+    queries = dict(list(files.items())[:3])
+    system = Level()
+    scores = system.compute_similarities(files, queries)
+    assert list(scores) == list(queries) and list(scores["0.wav"]) == list(files)
+    assert {type(value) for row in scores.values() for value in row.values()} == {float}
+    a, b = system.embed_queries([files["1.wav"]])[0], system.embed_items([files["7.wav"]])[0]
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert scores["1.wav"]["7.wav"] == pytest.approx(cosine)
+
+
+def test_order_is_kept_whatever_is_cached(files):
+    paths = list(files.values())
+    expected = np.stack([load_audio(path, 8_000, 0.1).std() for path in paths])
+    system = Level()
+    system.embed_items(paths[3:5])
+    np.testing.assert_allclose(system.embed_items(paths)[:, 1], expected, rtol=1e-5)
+    np.testing.assert_allclose(system.embed_items(paths[::-1])[:, 1], expected[::-1], rtol=1e-5)
+
+
+def test_nothing_is_embedded_twice(files):
+    first, second = Level(), Level()
+    first.embed_items(files.values())
+    second.embed_items(files.values())
+    assert (first.embedded, second.embedded) == (10, 0)
+    second.embed_queries(files.values())
+    assert second.embedded == 10  # the other side may be another network
+    newer = Level(version="2")
+    newer.embed_items(files.values())
+    assert newer.embedded == 10
+
+
+def test_a_changed_file_is_embedded_again(files):
+    system = Level()
+    before = system.embed_items([files["0.wav"]])
+    soundfile.write(files["0.wav"], np.full(4_000, 0.5), 8_000)
+    assert not np.allclose(system.embed_items([files["0.wav"]]), before)
+
+
+def test_bad_files_are_all_named_and_cost_no_good_one(files, tmp_path):
+    (tmp_path / "3.wav").write_bytes(b"")
+    (tmp_path / "8.wav").write_text("not audio")
+    bad = {**files, "absent.wav": str(tmp_path / "absent.wav")}
+    system = Level()
+    with pytest.raises(AudioErrors) as caught:
+        system.compute_similarities(bad, {"q": str(tmp_path / "3.wav")})
+    assert len(caught.value.errors) == 4
+    assert all(name in str(caught.value) for name in ("3.wav", "8.wav", "absent.wav"))
+    assert system.embedded == 8
+    good = {name: path for name, path in files.items() if name not in ("3.wav", "8.wav")}
+    system.embed_items(good.values())
+    assert system.embedded == 8
+
+
+def test_a_damaged_cache_is_mended(files, tmp_path):
+    system = Level()
+    before = system.embed_items(files.values())
+    for cached in (tmp_path / "cache").rglob("*.npy"):
+        cached.write_bytes(cached.read_bytes()[:20])
+    np.testing.assert_array_equal(system.embed_items(files.values()), before)
+    assert system.embedded == 20
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(files, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="embeddings are not cached"):
+        assert Level().embed_items(files.values()).shape == (10, 2)
+
+
+def test_silence_is_close_to_nothing(files, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(4_000), 8_000)
+    scores = TwoDFT().compute_similarities(files, {"q": str(tmp_path / "silence.wav")})
+    assert set(scores["q"].values()) == {0.0}
+
+
+def test_two_dft_system_is_the_cosine_of_fingerprints(files):
+    scores = TwoDFT().compute_similarities(files, files)
+    a, b = (two_dft(load_audio(files[name], 8_000, 5.0)) for name in ("2.wav", "5.wav"))
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert scores["2.wav"]["5.wav"] == pytest.approx(cosine, abs=1e-5)
+
+
+def test_encoder_system_runs_front_end_and_encoder(files):
+    torch.manual_seed(0)
+    encoder = mobilenet(0.1).eval()
+    system = EncoderSystem(encoder, duration=1.0, device="cpu")
+    found = system.embed_queries([files["4.wav"]])
+    waveform = torch.from_numpy(load_audio(files["4.wav"], 32_000, 1.0))
+    with torch.inference_mode():
+        _, expected = encoder(LogMel()(waveform[None])[:, None])
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_encoder_fingerprint_follows_weights_and_front_end():
+    torch.manual_seed(0)
+    encoder = mobilenet(0.1)
+    system = EncoderSystem(encoder, device="cpu")
+    before = system.fingerprint("item")
+    assert EncoderSystem(encoder, device="cpu").fingerprint("item") == before
+    assert EncoderSystem(encoder, duration=5.0, device="cpu").fingerprint("item") != before
+    assert EncoderSystem(encoder, LogMel(fmin=50.0), device="cpu").fingerprint("item") != before
+    with torch.no_grad():
+        encoder.classifier[5].bias[0] += 1
+    assert system.fingerprint("item") != before
+
+
+def test_unknown_pretrained_name():
+    with pytest.raises(ValueError, match="expected one of"):
+        EncoderSystem.from_pretrained("mn04")
+
+
+def test_score_gives_a_table(dataset):
+    table = score(Random(), dataset)
+    assert list(table.index) == list(dataset.query_paths)
+    assert set(table.columns) == set(dataset.item_paths)
+
+
+def test_two_dft_is_clearly_above_random_on_mini():
+    from qvim_kit.datasets import load_mini
+
+    dataset = load_mini()
+    report = evaluate(score(TwoDFT(), dataset), dataset, system="2DFT")
+    assert report.metrics.loc["MRR", "low"] > 2 * report.metrics.loc["MRR", "random"]
+    assert (
+        report.metrics.loc["within-class MRR", "low"]
+        > report.metrics.loc["within-class MRR", "random"]
+    )
