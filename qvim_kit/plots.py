@@ -32,6 +32,9 @@ def plot_report(report: Report) -> Figure:
         xscale="log", xlim=(1, items), ylim=(0, 1), xlabel="first k items",
         ylabel="share of queries that find their item",
     )  # fmt: skip
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= items]
+    left.set_xticks(ticks, map(str, ticks))
+    left.minorticks_off()
     left.legend(frameon=False, loc="upper left")
 
     right.barh(classes.index, classes["MRR"], color=BLUE)

@@ -1,0 +1,159 @@
+"""Runs the notebooks in order and leaves pages, an index and a table of results.
+
+`make tutorial` calls this. Each notebook runs in a folder of its own under the output folder, so
+that the clone stays as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from qvim_kit.paths import REPOSITORY, in_checkout
+from qvim_kit.report import REPORT_MIME
+
+TIMEOUT = 1_800  # s a cell
+COLUMNS = ("notebook", "system", "data set", "MRR", "95 % interval", "random MRR", "class NDCG")
+
+
+@dataclass
+class Run:
+    """What became of one notebook: state is "passed", "skipped" or "failed"."""
+
+    notebook: Path
+    state: str
+    seconds: float
+    reason: str = ""
+    reports: list[dict] = field(default_factory=list)
+
+    @property
+    def page(self) -> str:
+        return f"{self.notebook.stem}.html"
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row of the results table for each report that the notebook shows."""
+        rows = []
+        for report in self.reports:
+            mrr, ndcg = report["metrics"]["MRR"], report["metrics"]["class NDCG"]
+            numbers = (
+                f"{mrr['value']:.3f}",
+                f"{mrr['low']:.3f} – {mrr['high']:.3f}",
+                f"{mrr['random']:.3f}",
+                f"{ndcg['value']:.3f}",
+            )
+            rows.append((self.notebook.stem, report["system"], report["dataset"], *numbers))
+        return rows
+
+
+def notebooks() -> list[Path]:
+    """The tutorial's notebooks in order, then the filled-in submissions.
+
+    Raises `FileNotFoundError` where the package is not in a clone of the repository.
+    """
+    folder = REPOSITORY / "notebooks"
+    if not in_checkout():
+        raise FileNotFoundError(
+            f"{folder}: no notebooks; `qvim tutorial` needs a clone of qvim-kit"
+        )
+    return sorted(folder.glob("[0-9]*.ipynb")) + sorted((folder / "submissions").glob("*.ipynb"))
+
+
+def run_tutorial(output: Path | None = None) -> int:
+    """Run every notebook, write pages and an index to ``output``, print the results table.
+
+    A notebook that needs weights which are neither cached nor to be had is skipped, and says so.
+    Returns 0, or 1 if a notebook failed.
+    """
+    output = output or REPOSITORY / "build" / "tutorial"
+    output.mkdir(parents=True, exist_ok=True)
+    runs = []
+    paths = notebooks()
+    for number, path in enumerate(paths, start=1):
+        print(f"[{number}/{len(paths)}] {path.relative_to(REPOSITORY)} …", flush=True)
+        runs.append(run_notebook(path, output))
+        run = runs[-1]
+        print(f"      {run.state} in {run.seconds:.0f} s {run.reason}".rstrip(), flush=True)
+    index = output / "index.html"
+    index.write_text(_index(runs), encoding="utf-8")
+    print(f"\n{results_table(runs)}\n\nPages: {index}")
+    return int(any(run.state == "failed" for run in runs))
+
+
+def run_notebook(path: Path, output: Path) -> Run:
+    """Run one notebook and write its page; whatever it wrote by then is on the page."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+    from tqdm import tqdm
+
+    notebook = nbformat.read(path, as_version=4)
+    folder = output / "work" / path.stem
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    start, state, reason = time.monotonic(), "passed", ""
+    with tqdm(total=cells, unit="cell", leave=False) as bar:
+        client = NotebookClient(
+            notebook,
+            timeout=TIMEOUT,
+            kernel_name="python3",
+            extra_arguments=["--log-level=ERROR"],  # its warnings are for people who run servers
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_executed=lambda **_: bar.update(),
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            state = "skipped" if error.ename == "DownloadError" else "failed"
+            reason = f"({error.ename}: {error.evalue})"
+    run = Run(path, state, time.monotonic() - start, reason, _reports(notebook))
+    _write_page(notebook, output / run.page)
+    return run
+
+
+def results_table(runs: list[Run]) -> str:
+    """All results as a Markdown table, and what is not in it and why."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {' | '.join(row)} |" for run in runs for row in run.rows]
+    lines += [f"{run.notebook.name} {run.state} {run.reason}" for run in runs if run.reason]
+    return "\n".join(lines)
+
+
+def _reports(notebook) -> list[dict]:
+    outputs = (o for cell in notebook.cells for o in cell.get("outputs", ()))
+    return [o["data"][REPORT_MIME] for o in outputs if REPORT_MIME in o.get("data", {})]
+
+
+def _write_page(notebook, path: Path) -> None:
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    path.write_text(page, encoding="utf-8")
+
+
+def _index(runs: list[Run]) -> str:
+    def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+        cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+        return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{cells}</table>"
+
+    pages = [
+        (
+            f'<a href="{run.page}">{escape(run.notebook.stem)}</a>',
+            f"{run.state} in {run.seconds:.0f} s",
+            escape(run.reason),
+        )
+        for run in runs
+    ]
+    results = [tuple(map(escape, row)) for run in runs for row in run.rows]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>qvim-kit tutorial</title>'
+        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
+        "padding:0 1rem}table{border-collapse:collapse}td,th{padding:.3rem .8rem;text-align:left;"
+        "border-bottom:1px solid #bbb}</style><h1>qvim-kit: the tutorial, executed</h1>"
+        f"{table(('notebook', 'state', 'reason'), pages)}<h2>Results</h2>{table(COLUMNS, results)}"
+        "</html>\n"
+    )

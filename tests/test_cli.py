@@ -1,0 +1,153 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from qvim_kit import doctor
+from qvim_kit.cli import main
+from qvim_kit.mini import build_mini
+from qvim_kit.systems import TwoDFT, score
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A tiny data set in the challenge's layout, and 2DFT similarities for it."""
+    folder = build_mini(tmp_path_factory.mktemp("cli") / "small", ["Bell", "Rain"], 2)
+    from qvim_kit.datasets import read_qvim_dev
+
+    table = score(TwoDFT(), read_qvim_dev(folder))
+    path = folder.parent / "similarities.json"
+    path.write_text(json.dumps(table.to_dict("index")))
+    return folder, path
+
+
+def test_importing_the_package_and_the_command_loads_nothing_heavy():
+    code = (
+        "import qvim_kit.cli, sys; print(*{'torch', 'librosa', 'pandas', 'scipy'} & {*sys.modules})"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+
+
+def test_evaluate_prints_the_report(small, capsys):
+    folder, path = small
+    assert main(["evaluate", str(path), "--data", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "similarities on small" in out and "MRR" in out and "8 queries, 4 items ranked" in out
+    assert main(["evaluate", str(path), "--data", str(folder), "--markdown"]) == 0
+    assert "| MRR | " in capsys.readouterr().out
+
+
+def test_problems_are_one_message_without_traceback(small, capsys, tmp_path):
+    folder, path = small
+    table = json.loads(path.read_text())
+    del table["Bell/Bell_1_imitation_1.wav"]
+    (tmp_path / "less.json").write_text(json.dumps(table))
+    assert main(["evaluate", str(tmp_path / "less.json"), "--data", str(folder)]) == 1
+    err = capsys.readouterr().err
+    assert "missing query Bell/Bell_1_imitation_1.wav" in err and "Traceback" not in err
+    assert main(["evaluate", str(path), "--data", str(tmp_path)]) == 1
+    assert "no DEV Dataset.csv" in capsys.readouterr().err
+    worst = ["evaluate", str(tmp_path / "less.json"), "--data", str(folder), "--missing", "worst"]
+    assert main(worst) == 0
+    assert "4 scores missing" in capsys.readouterr().out
+
+
+def test_embed_keeps_the_good_and_names_the_bad(small, capsys, tmp_path):
+    folder, _ = small
+    sounds = tmp_path / "sounds"
+    (sounds / "deep er").mkdir(parents=True)
+    for number, path in enumerate(sorted(folder.glob("Items/*/*.wav"))):
+        (sounds / "deep er" / f"{number}.WAV").write_bytes(path.read_bytes())
+    (sounds / "broken.wav").write_bytes(b"RIFF")
+    (sounds / "empty.flac").write_bytes(b"")
+    (sounds / "notes.txt").write_text("not audio, not looked at")
+    output = tmp_path / "embeddings.npz"
+    assert main(["embed", str(sounds), "-o", str(output), "--system", "2dft"]) == 1
+    captured = capsys.readouterr()
+    assert "broken.wav" in captured.err and "empty.flac" in captured.err
+    assert "2 of 6 files could not be embedded" in captured.err and "notes" not in captured.err
+    stored = np.load(output)
+    assert sorted(map(Path, stored["paths"])) == [Path("deep er") / f"{n}.WAV" for n in range(4)]
+    assert stored["embeddings"].shape == (4, 63 * 626)
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_embed_states_what_it_looked_for(capsys, tmp_path):
+    for folder, message in ((tmp_path / "absent", "no such folder"), (tmp_path, "no audio files")):
+        assert main(["embed", str(folder), "-o", str(tmp_path / "x.npz"), "--system", "2dft"]) == 1
+        assert message in capsys.readouterr().err
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8_000)
+    arguments = ["embed", str(tmp_path), "-o", str(tmp_path / "no" / "x.npz"), "--system", "2dft"]
+    assert main(arguments) == 1
+    assert "no such folder for the output" in capsys.readouterr().err
+
+
+def test_embed_without_weights_says_which_file_to_put_where(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8_000)
+    assert main(["embed", str(tmp_path), "-o", str(tmp_path / "x.npz")]) == 1
+    err = capsys.readouterr().err
+    assert "put mn04_as_mAP_432.pt" in err and str(tmp_path / "cache") in err
+
+
+def test_data_mini_says_where_it_is(capsys):
+    assert main(["data", "mini"]) == 0
+    out = capsys.readouterr().out
+    assert "192 queries, 96 items in 12 classes" in out and "qvim-mini" in out
+
+
+def test_doctor_finds_this_environment_healthy(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "torch 2.11" in out and "FAIL" not in out and "GPU" in out
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
+def test_doctor_finds_a_broken_pair(monkeypatch, capsys, error):
+    def broken(name):
+        if name == "torchaudio":
+            raise error("libtorchaudio.so: undefined symbol")
+        return real(name)
+
+    real = doctor.importlib.import_module
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "undefined symbol" in out and doctor.TORCH_REMEDY in out
+    with pytest.raises(RuntimeError, match='"torchaudio==2.11.'):
+        doctor.check_environment()
+
+
+@pytest.mark.parametrize(("torch", "torchaudio"), [("2.15.0", "2.11.0"), ("2.11.0", None)])
+def test_doctor_finds_versions_that_do_not_match(monkeypatch, torch, torchaudio):
+    versions = {"torch": torch, "torchaudio": torchaudio}
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    finding = doctor.check_torch_pair()
+    assert not finding.ok and "not a matching pair" in finding.what
+    assert finding.remedy == doctor.TORCH_REMEDY
+
+
+def test_a_local_build_of_the_right_version_matches(monkeypatch):
+    monkeypatch.setattr(
+        doctor, "_version", lambda name: "2.11.0+cpu" if name == "torch" else "2.11.0"
+    )
+    assert doctor.check_torch_pair().ok
+
+
+def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    finding = doctor.check_folder("cache", tmp_path / "file" / "cache")
+    assert not finding.ok and "QVIM_CACHE" in finding.remedy
+
+
+def test_first_cell_says_what_it_runs_on(monkeypatch, capsys):
+    monkeypatch.setenv("QVIM_FAST", "1")
+    doctor.check_environment()
+    out = capsys.readouterr().out
+    assert "torch 2.11" in out and "fast mode" in out
+    monkeypatch.setenv("QVIM_FAST", "0")
+    assert not doctor.fast()
