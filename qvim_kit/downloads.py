@@ -35,19 +35,12 @@ class DownloadError(RuntimeError):
 
 
 def offline() -> bool:
-    """Whether the environment variable ``QVIM_OFFLINE`` forbids the network, at this moment.
-
-    >>> if offline():  # doctest: +SKIP
-    ...     raise by_hand(url, "QVIM_OFFLINE is set", path)
-    """
+    """Whether the environment variable ``QVIM_OFFLINE`` forbids the network, at this moment."""
     return os.environ.get("QVIM_OFFLINE", "") not in ("", "0")
 
 
 def by_hand(url: str, reason: Any, path: Path, sha256: str | None = None) -> DownloadError:
-    """The error of a failed download, which says where to put the file instead.
-
-    >>> raise by_hand(url, "404 Not Found", Path("models/a.pt"))  # doctest: +SKIP
-    """
+    """The error of a failed download, which says where to put the file instead."""
     check = f" (SHA-256 {sha256})" if sha256 else ""
     return DownloadError(
         f"{url} could not be downloaded: {str(reason).strip().rstrip('.')}. "
@@ -97,8 +90,15 @@ def fetch(url: str, folder: str | Path, filename: str, sha256: str | None = None
             raise OSError("QVIM_OFFLINE is set")
         _retrieve(url, path, sha256)
     except Exception as error:
-        raise by_hand(url, f"{error}{kept}", path, sha256) from error
+        raise by_hand(url, f"{_in_words(error, url)}{kept}", path, sha256) from error
     return path
+
+
+def _in_words(error: Exception, url: str) -> str:
+    """The commonest failures without the library's class names."""
+    if "Failed to resolve" in str(error) or "NameResolutionError" in str(error):
+        return f"{urlsplit(url).hostname} was not found; is there a network?"
+    return str(error)
 
 
 def _retrieve(url: str, path: Path, sha256: str | None) -> None:

@@ -96,7 +96,7 @@ def run_notebook(path: Path, output: Path) -> Run:
     folder.mkdir(parents=True)
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     start, state, reason = time.monotonic(), "passed", ""
-    with tqdm(total=cells, unit="cell", leave=False) as bar:
+    with tqdm(total=cells, unit="cell", leave=False, disable=None) as bar:
         client = NotebookClient(
             notebook,
             timeout=TIMEOUT,

@@ -379,3 +379,16 @@ def test_clone_offline(tmp_path, monkeypatch):
     with pytest.raises(DownloadError, match="QVIM_OFFLINE is set.*git clone -b main https://"):
         clone("https://github.com/a/b", tmp_path / "code", "main", "0" * 40)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_network_is_said_in_words(tmp_path, monkeypatch):
+    def unreachable(url, path, sha256):
+        raise OSError("HTTPSConnectionPool(...): Max retries (... Failed to resolve 'example.org')")
+
+    monkeypatch.delenv("QVIM_OFFLINE", raising=False)
+    monkeypatch.setattr(downloads, "_retrieve", unreachable)
+    with pytest.raises(
+        DownloadError, match="example.org was not found; is there a network"
+    ) as caught:
+        fetch("https://example.org/a.pt", tmp_path, "a.pt")
+    assert "Pool" not in str(caught.value) and f"put a.pt into {tmp_path}" in str(caught.value)
