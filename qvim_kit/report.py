@@ -93,8 +93,14 @@ class Report:
         return "\n".join([self.headline, head, *rows, self.footnote])
 
     def _repr_html_(self) -> str:
-        table = self.metrics.to_html(float_format="{:.4f}".format, border=0)
-        return f"<b>{escape(self.headline)}</b>{table}<p>{escape(self.footnote)}</p>"
+        metrics, classes = (
+            table.to_html(float_format=f"{{:.{digits}f}}".format, border=0)
+            for table, digits in ((self.metrics, 4), (self.per_class, 2))
+        )
+        return (
+            f"<b>{escape(self.headline)}</b>{metrics}<p>{escape(self.footnote)}</p>"
+            f"<details><summary>by class</summary>{classes}</details>"
+        )
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """Besides the table its numbers, which `qvim tutorial` gathers from all notebooks."""
