@@ -1,28 +1,179 @@
-"""Figures with one look: axes in words, colour-blind-safe, readable in print."""
+"""Figures with one look: axes in seconds and hertz, colour-blind-safe, readable in print.
+
+Every function returns a Figure, which the notebook shows.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from qvim_kit.report import Report
 
-# Okabe & Ito's colour-blind-safe palette.
+# Okabe & Ito's colour-blind-safe palette; "cividis" is safe, too, and prints in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00")
+HEAT = "cividis"
+HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000)
+
+
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """A figure (size in inches) and its axes, (rows, columns), without frames.
+
+    It is closed at once: the notebook shows the figure that a cell ends in, and only once.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
+    plt.close(figure)
+    return figure, axes
+
+
+def draw_waveform(axes: Axes, waveform: np.ndarray, sample_rate: int) -> None:
+    """A waveform (samples,) over seconds."""
+    seconds = np.arange(len(waveform)) / sample_rate
+    axes.plot(seconds, waveform, color=BLUE, linewidth=0.5)
+    axes.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(waveform) / sample_rate))
+
+
+def draw_log_mel(axes: Axes, log_mel: np.ndarray, sample_rate: int = 32_000, fmax=15_000.0) -> None:
+    """A log-mel spectrogram (mels, frames) of `features.LogMel`, with ticks in hertz."""
+    from qvim_kit.features import HOP
+
+    mels, frames = log_mel.shape
+    seconds = frames * HOP / sample_rate
+    axes.imshow(
+        log_mel, origin="lower", aspect="auto", cmap=HEAT, extent=(0, seconds, 0, mels),
+        vmin=-1.4, vmax=max(0.5, float(np.max(log_mel))),
+    )  # fmt: skip
+    heights = mels * np.log1p(np.array(HERTZ) / 700) / np.log1p(fmax / 700)
+    axes.set_yticks(heights, [f"{hertz:,}" for hertz in HERTZ])
+    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+
+
+def draw_cqt(axes: Axes, magnitude: np.ndarray, sample_rate: int = 8_000) -> None:
+    """A CQT magnitude (bins, frames) of `features.cqt`, in decibels, with ticks in hertz."""
+    from qvim_kit.features import CQT_BINS_PER_OCTAVE, CQT_HOP, CQT_LOWEST_HZ
+
+    bins, frames = magnitude.shape
+    decibels = 20 * np.log10(np.maximum(magnitude, 1e-5))
+    top = max(float(decibels.max()), -60.0)
+    seconds = frames * CQT_HOP / sample_rate
+    axes.imshow(
+        decibels, origin="lower", aspect="auto", cmap=HEAT, extent=(0, seconds, 0, bins),
+        vmin=top - 60, vmax=top,
+    )  # fmt: skip
+    octaves = np.arange(0, bins, CQT_BINS_PER_OCTAVE)
+    axes.set_yticks(
+        octaves + 0.5, [f"{CQT_LOWEST_HZ * 2 ** (o / CQT_BINS_PER_OCTAVE):,.0f}" for o in octaves]
+    )
+    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+
+
+def draw_two_dft(axes: Axes, fingerprint: np.ndarray, sample_rate: int = 8_000) -> None:
+    """The middle of a 2DFT fingerprint (63 · frames,): slow changes in time and in pitch."""
+    from qvim_kit.features import CQT_BINS, CQT_BINS_PER_OCTAVE, CQT_HOP
+
+    plane = fingerprint.reshape(CQT_BINS, -1)
+    rate = sample_rate / CQT_HOP / 2  # highest frequency of change over time, Hz
+    pitch = CQT_BINS_PER_OCTAVE / 2  # the same over pitch, cycles an octave
+    axes.imshow(
+        np.log1p(plane / plane.mean()) if plane.any() else plane,
+        origin="lower", aspect="auto", cmap=HEAT, extent=(-rate, rate, -pitch, pitch),
+    )  # fmt: skip
+    axes.set(xlim=(-12, 12), xlabel="changes a second (Hz)", ylabel="changes an octave")
+
+
+def plot_pair(sounds: Mapping[str, str | os.PathLike]) -> Figure:
+    """What a model sees of each sound, by columns: waveform, log-mel, CQT and 2DFT.
+
+    Notebook: 01_explore_the_data.
+
+    Args:
+        sounds: title → path; the first five seconds are shown.
+    """
+    import torch
+
+    from qvim_kit.audio import load_audio
+    from qvim_kit.features import LogMel, cqt, two_dft
+
+    figure, axes = new_figure(4, len(sounds), (4.8 * len(sounds), 8.6))
+    for column, (title, path) in zip(axes.T, sounds.items(), strict=True):
+        waveform, low = load_audio(path, 32_000, 5.0), load_audio(path, 8_000, 5.0)
+        draw_waveform(column[0], waveform, 32_000)
+        draw_log_mel(column[1], LogMel()(torch.from_numpy(waveform)[None])[0].numpy())
+        draw_cqt(column[2], cqt(low))
+        draw_two_dft(column[3], two_dft(low))
+        for one, kind in zip(column, ("waveform", "log-mel", "CQT", "2DFT"), strict=True):
+            one.set_title(f"{title}: {kind}", fontsize=10)
+    return figure
+
+
+def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> Figure:
+    """One histogram beside the other: title → values in ``unit``."""
+    figure, axes = new_figure(1, len(tables), (4.8 * len(tables), 2.8))
+    for one, (title, values), colour in zip(axes[0], tables.items(), COLOURS, strict=False):
+        one.hist(np.asarray(values, dtype=float), bins=20, color=colour)
+        one.set(title=title, xlabel=unit, ylabel="count")
+    return figure
+
+
+def plot_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
+    """Cosines over something that was varied: one curve a name, labelled at its end."""
+    figure, axes = new_figure(1, 1, (6.4, 3.2))
+    for (name, values), colour, marker in zip(curves.items(), COLOURS, "os^v", strict=False):
+        axes[0, 0].plot(x, values, color=colour, marker=marker, label=name)
+    axes[0, 0].set(xlabel=xlabel, ylabel="cosine to the original", ylim=(0, 1.03))
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
+    """A page of log-mel spectrograms: title → (mels, frames)."""
+    rows = -(-len(log_mels) // columns)
+    figure, axes = new_figure(rows, columns, (3.6 * columns, 2.1 * rows))
+    for one, (title, log_mel) in zip(axes.flat, log_mels.items(), strict=False):
+        draw_log_mel(one, log_mel)
+        one.set_title(title, fontsize=9)
+    for one in axes[:-1].flat:
+        one.set_xlabel("")
+    for one in axes[:, 1:].flat:
+        one.set_ylabel("")
+    for one in axes.flat[len(log_mels) :]:
+        one.set_visible(False)
+    return figure
+
+
+def plot_spread(groups: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
+    """How values spread: one horizontal box a group, from the 25th to the 75th percentile."""
+    figure, axes = new_figure(1, 1, (7.2, 0.8 + 0.32 * len(groups)))
+    names = list(groups)[::-1]
+    boxes = axes[0, 0].boxplot(
+        [groups[name] for name in names], orientation="horizontal", whis=(5, 95), showfliers=False,
+        patch_artist=True, medianprops={"color": "black"},
+    )  # fmt: skip
+    for box in boxes["boxes"]:
+        box.set_facecolor("#9ecae1")
+    axes[0, 0].set_yticks(range(1, len(names) + 1), names)
+    axes[0, 0].set(xlabel=xlabel)
+    return figure
 
 
 def plot_report(report: Report) -> Figure:
     """Two panels: share of queries whose item is among the first k, and MRR by class."""
-    import matplotlib.pyplot as plt
-
-    classes = report.per_class.sort_values("MRR")
-    height = max(3.2, 0.6 + 0.24 * len(classes))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, height), layout="constrained")
-
+    classes: pd.DataFrame = report.per_class.sort_values("MRR")
+    figure, axes = new_figure(1, 2, (9.5, max(3.2, 0.6 + 0.24 * len(classes))))
+    left, right = axes[0]
     items = report.counts["items ranked"]
     k = np.arange(1, items + 1)
     found = np.searchsorted(np.sort(report.per_query["rank"]), k, side="right")
@@ -40,8 +191,5 @@ def plot_report(report: Report) -> Figure:
     right.barh(classes.index, classes["MRR"], color=BLUE)
     right.axvline(report.metrics.loc["MRR", "random"], color=GREY, linestyle="--")
     right.set(xlim=(0, 1), xlabel="MRR (dashed: random)")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(report.headline)
-    plt.close(figure)  # the notebook shows what is returned; once is enough
     return figure

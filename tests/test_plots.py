@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import soundfile
+
+from qvim_kit import plots
+from qvim_kit.evaluation import evaluate
+from qvim_kit.features import LogMel, cqt, two_dft
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """One second of 440 Hz."""
+    wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 32_000)
+    soundfile.write(tmp_path / "tone.wav", wave, 32_000)
+    return wave.astype(np.float32), tmp_path / "tone.wav"
+
+
+def peak_label(axes, row):
+    """The hertz tick nearest to a row of the picture."""
+    labels = [float(text.get_text().replace(",", "")) for text in axes.get_yticklabels()]
+    return labels[int(np.argmin(np.abs(axes.get_yticks() - row - 0.5)))]
+
+
+def test_ticks_tell_the_truth_about_a_tone(tone):
+    import torch
+
+    wave, _ = tone
+    log_mel = LogMel()(torch.from_numpy(wave)[None])[0].numpy()
+    _, axes = plots.new_figure(1, 2, (6, 3))
+    plots.draw_log_mel(axes[0, 0], log_mel)
+    assert peak_label(axes[0, 0], log_mel.mean(axis=1).argmax()) == 500  # the tick nearest to 440
+    magnitude = cqt(wave[::4])
+    plots.draw_cqt(axes[0, 1], magnitude)
+    assert peak_label(axes[0, 1], magnitude.mean(axis=1).argmax()) == 440
+    assert [a.get_xlim()[1] for a in axes[0]] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def test_two_dft_axes_show_the_rate_of_a_pulse():
+    pulses = np.zeros(40_000, dtype=np.float32)
+    pulses[::2_000] = 1  # four a second
+    plane = two_dft(pulses).reshape(63, -1)
+    _, axes = plots.new_figure(1, 1, (4, 3))
+    plots.draw_two_dft(axes[0, 0], plane.ravel())
+    left, right, *_ = axes[0, 0].images[0].get_extent()
+    middle = plane.shape[1] // 2
+    line = plane[31].copy()
+    line[: middle + 5] = 0  # the slowest changes, and the mirrored half
+    place = line[: middle + 60].argmax()
+    assert left + (place + 0.5) * (right - left) / plane.shape[1] == pytest.approx(4.0, abs=0.15)
+
+
+def test_pair_names_every_axis(tone):
+    _, path = tone
+    figure = plots.plot_pair({"query": path, "item": path})
+    assert len(figure.axes) == 8
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["query: waveform", "item: waveform"]
+
+
+def test_silence_can_be_drawn(tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8_000), 8_000)
+    figure = plots.plot_pair({"silence": tmp_path / "silence.wav"})
+    figure.canvas.draw()
+
+
+def test_log_mels_hide_what_is_left_over():
+    figure = plots.plot_log_mels({str(n): np.zeros((128, 10)) for n in range(4)}, columns=3)
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 4 + [False] * 2
+
+
+def test_curves_histograms_and_spreads_show_their_values(rng):
+    values = rng.normal(size=50)
+    (axes,) = plots.plot_curves([0, 1], {"a": [1, 0.5], "b": [1, 0.2]}, "shift (s)").axes
+    assert [line.get_ydata()[1] for line in axes.lines] == [0.5, 0.2]
+    assert axes.get_xlabel() == "shift (s)" and axes.get_legend()
+    left, _ = plots.plot_histograms({"a": values, "b": values}, "duration (s)").axes
+    assert sum(bar.get_height() for bar in left.patches) == 50
+    (axes,) = plots.plot_spread({"first": values, "second": values}, "cosine").axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["second", "first"]
+
+
+def test_a_report_is_shown_once(dataset, similarities):
+    import matplotlib.pyplot as plt
+
+    evaluate(similarities, dataset).plot()
+    assert not plt.get_fignums()
