@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -23,10 +23,11 @@ DECODE_AHEAD = 16  # files decoded at once: 20 MB of 10-s clips
 class EmbeddingSystem(QVIMModel):
     """A system that embeds queries and items and compares them by cosine.
 
-    A subclass sets ``sample_rate`` (Hz) and ``duration`` (s), to which every file is fitted,
-    and implements `embed_batch` and `fingerprint`; it may override `embed_queries` and
-    `embed_items` where the two differ. Files are decoded in parallel, embeddings are kept in the
-    cache folder, and a file that cannot be read costs no other file its embedding.
+    A subclass sets ``sample_rate`` (Hz) and ``duration`` (s), to which every file is fitted, and
+    implements `embed_batch`. Files are decoded in parallel, and a file that cannot be read costs
+    no other file its embedding. Where a system says by `fingerprint` what its embeddings depend
+    on, they are kept in the cache folder. A subclass that embeds in another way without a
+    fingerprint of its own is never served from the cache.
     """
 
     name: str = "embeddings"  # for tables and progress bars
@@ -38,9 +39,12 @@ class EmbeddingSystem(QVIMModel):
     def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
         """Embed waveforms (batch, samples) → (batch, dim); side is "query" or "item"."""
 
-    @abstractmethod
-    def fingerprint(self, side: str) -> str:
-        """Text that changes with whatever the embeddings of this side depend on."""
+    def fingerprint(self, side: str) -> str | None:
+        """Text that changes with whatever the embeddings of this side depend on.
+
+        None, the default, if that cannot be told: then nothing is cached.
+        """
+        return None
 
     def embed_queries(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
         """Embed vocal imitations: paths → (queries, dim) float32.
@@ -48,11 +52,11 @@ class EmbeddingSystem(QVIMModel):
         Raises `AudioErrors` at the end, listing every file that cannot be used; the embeddings of
         all others are cached by then.
         """
-        return self._embed(list(paths), "query")
+        return self._embed(paths, "query")
 
     def embed_items(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
         """Embed sound effects: paths → (items, dim) float32. Raises as `embed_queries`."""
-        return self._embed(list(paths), "item")
+        return self._embed(paths, "item")
 
     def compute_similarities(
         self, items: dict[str, str], queries: dict[str, str]
@@ -77,7 +81,10 @@ class EmbeddingSystem(QVIMModel):
         """Embed all files that can be read: path → (dim,), and the errors of those that cannot."""
         from tqdm.auto import tqdm
 
-        cache = EmbeddingCache(self.fingerprint(side))
+        if isinstance(paths, (str, os.PathLike, Mapping)):
+            found = type(paths).__name__
+            raise TypeError(f"paths: found {found}, expected a list of paths, such as [path]")
+        cache = EmbeddingCache(self._trusted_fingerprint(side))
         done: dict[str, np.ndarray] = {}
         errors: list[AudioError] = []
         with tqdm(total=len(paths), desc=f"{self.name}: {side}", unit="file") as bar:
@@ -99,19 +106,38 @@ class EmbeddingSystem(QVIMModel):
                 bar.update(len(group) - len(decoded))
                 for batch in _batches(decoded, self.batch_size):
                     waveforms = np.stack([waveform for _, _, waveform in batch])
-                    embeddings = np.asarray(self.embed_batch(waveforms, side), dtype=np.float32)
+                    embeddings = self._embedded(waveforms, side)
                     for (path, key, _), embedding in zip(batch, embeddings, strict=True):
                         cache.store(key, embedding)
                         done[path] = embedding
                     bar.update(len(batch))
         return done, errors
 
-    def _embed(self, paths: list[str | os.PathLike], side: str) -> np.ndarray:
-        if not paths:
-            raise ValueError(f"{side}: found no files, expected at least one")
+    def _trusted_fingerprint(self, side: str) -> str | None:
+        """The fingerprint, unless a class below the one that defines it embeds differently."""
+        for one in type(self).__mro__:
+            if "fingerprint" in vars(one):
+                return self.fingerprint(side)
+            if {"embed_batch", "embed_queries", "embed_items", "embed_files"} & vars(one).keys():
+                return None
+        return None
+
+    def _embedded(self, waveforms: np.ndarray, side: str) -> np.ndarray:
+        embeddings = np.asarray(self.embed_batch(waveforms, side), dtype=np.float32)
+        if embeddings.ndim != 2 or len(embeddings) != len(waveforms):
+            raise ValueError(
+                f"{type(self).__name__}.embed_batch: found shape {embeddings.shape}, "
+                f"expected ({len(waveforms)}, dim)"
+            )
+        return embeddings
+
+    def _embed(self, paths: Iterable[str | os.PathLike], side: str) -> np.ndarray:
+        paths = paths if isinstance(paths, (str, os.PathLike, Mapping)) else list(paths)
         done, errors = self.embed_files(paths, side)
         if errors:
             raise AudioErrors(errors)
+        if not done:
+            raise ValueError(f"{side}: found no files, expected at least one")
         return np.stack([done[str(path)] for path in paths])
 
     def _decode(

@@ -22,11 +22,13 @@ class EmbeddingCache:
     """The embeddings of one system, by content of the audio file.
 
     Args:
-        fingerprint: text that changes with whatever the embeddings depend on but the audio.
+        fingerprint: text that changes with whatever the embeddings depend on but the audio;
+            None if that cannot be told, then nothing is kept.
     """
 
-    def __init__(self, fingerprint: str):
-        system = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
+    def __init__(self, fingerprint: str | None):
+        self.used = fingerprint is not None
+        system = hashlib.sha256(str(fingerprint).encode()).hexdigest()[:16]
         self.folder = cache_folder() / "embeddings" / system
         self.writable = True  # until it turns out not to be
 
@@ -40,14 +42,16 @@ class EmbeddingCache:
         except OSError as error:
             reason = error.strerror or str(error)
             raise AudioError(path, f"cannot be read ({reason.lower()})") from None
+        if not self.used:
+            return key, None
         try:
             return key, np.load(self._file(key), allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or half there after a power cut
             return key, None
 
     def store(self, key: str, embedding: np.ndarray) -> None:
-        """Keep an embedding (dim,). A cache that cannot be written is no reason to stop."""
-        if not self.writable:
+        """Keep an embedding (dim,) of finite numbers; one that cannot be kept stops nothing."""
+        if not (self.used and self.writable and np.isfinite(embedding).all()):
             return
         target = self._file(key)
         part = target.with_suffix(f".{os.getpid()}.part")

@@ -6,6 +6,7 @@ Notebook: 05_submission.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,11 +38,22 @@ class QVIMModel(ABC):
 def score(system: QVIMModel, dataset: RetrievalDataset) -> pd.DataFrame:
     """Run a system on a data set: a table of similarities, query_id × item_id.
 
-    Whatever the system returned is in the table, complete or not: `evaluation.evaluate` checks.
+    What the system left out is NaN in the table; `evaluation.evaluate` names it. Raises
+    `TypeError` where the system returned no table at all.
     """
     import pandas as pd
 
     similarities = system.compute_similarities(dataset.item_paths, dataset.query_paths)
+    if isinstance(similarities, pd.DataFrame):
+        return similarities
+    if not isinstance(similarities, Mapping) or not all(
+        isinstance(row, Mapping) for row in similarities.values()
+    ):
+        found = type(similarities).__name__
+        raise TypeError(
+            f"{type(system).__name__}.compute_similarities: found {found}, expected a nested dict "
+            "query id → item id → score"
+        )
     return pd.DataFrame.from_dict(similarities, orient="index")
 
 

@@ -63,7 +63,8 @@ class EncoderSystem(EmbeddingSystem):
 
     Args:
         encoder: module whose forward maps (batch, 1, mels, frames) to (logits, embedding).
-        front_end: module that maps waveforms (batch, samples) to (batch, mels, frames).
+        front_end: module that maps waveforms (batch, samples) to (batch, mels, frames), with an
+            attribute ``sample_rate`` in Hz; `features.LogMel` if left out.
         duration: to which clips are cropped or zero-padded, s.
         name: for tables.
         device: where to run; a GPU if there is one, unless given.
@@ -82,6 +83,11 @@ class EncoderSystem(EmbeddingSystem):
 
         from qvim_kit.features import LogMel
 
+        if not isinstance(encoder, torch.nn.Module):
+            raise TypeError(
+                f"encoder: found {type(encoder).__name__}, expected a torch module; for a name "
+                "such as 'mn04_as' use EncoderSystem.from_pretrained"
+            )
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.front_end = (front_end or LogMel()).to(self.device).eval()
         self.encoder = encoder.to(self.device, memory_format=torch.channels_last).eval()
@@ -105,10 +111,19 @@ class EncoderSystem(EmbeddingSystem):
             _, embeddings = self.encoder(log_mel[:, None])
         return embeddings.float().cpu().numpy()
 
-    def fingerprint(self, side: str) -> str:
-        """Front end, duration, and a hash of the weights as they are now."""
-        digest = hashlib.sha256(f"v1 {self.front_end} {self.duration} {self.encoder}".encode())
-        for key, weight in self.encoder.state_dict().items():
-            digest.update(key.encode())
-            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    def fingerprint(self, side: str) -> str | None:
+        """Duration, structure, and a hash of all weights and filters as they are now.
+
+        None for a front end or encoder of another make, whose code may hold anything.
+        """
+        from qvim_kit.features import LogMel
+
+        own = type(self.encoder).__module__.startswith("qvim_kit.")
+        if type(self.front_end) is not LogMel or not own:
+            return None
+        digest = hashlib.sha256(f"v2 {self.front_end} {self.duration} {self.encoder}".encode())
+        for module in (self.front_end, self.encoder):
+            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -189,3 +189,92 @@ def test_two_dft_is_clearly_above_random_on_mini():
         report.metrics.loc["within-class MRR", "low"]
         > report.metrics.loc["within-class MRR", "random"]
     )
+
+
+def test_another_way_to_embed_is_never_served_from_the_cache(files):
+    class Doubled(Level):
+        def embed_batch(self, waveforms, side):
+            return super().embed_batch(waveforms, side) ** 2
+
+    class Renamed(Level):
+        name = "the same by another name"
+
+    class Told(Doubled):
+        def fingerprint(self, side):
+            return f"doubled {side}"
+
+    paths = list(files.values())
+    expected = Level().embed_items(paths) ** 2
+    np.testing.assert_allclose(Doubled().embed_items(paths), expected, rtol=1e-6)
+    np.testing.assert_allclose(Told().embed_items(paths), expected, rtol=1e-6)
+    again = [Renamed(), Doubled(), Told()]
+    for system in again:
+        system.embed_items(paths)
+    assert [system.embedded for system in again] == [0, 10, 0]
+
+
+def test_foreign_networks_and_front_ends_are_not_cached():
+    class Louder(LogMel):
+        gain = 1.0
+
+        def forward(self, waveforms):
+            return super().forward(self.gain * waveforms)
+
+    class Logits(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, log_mel):
+            return self.inner(log_mel)[::-1]
+
+    encoder = mobilenet(0.1)
+    assert EncoderSystem(encoder, Louder(), device="cpu").fingerprint("item") is None
+    assert EncoderSystem(Logits(encoder), device="cpu").fingerprint("item") is None
+    changed = EncoderSystem(encoder, device="cpu")
+    before = changed.fingerprint("item")
+    changed.front_end.filters *= 2
+    assert changed.fingerprint("item") != before
+
+
+def test_what_is_not_finite_is_not_kept(files):
+    class Broken(Level):
+        def embed_batch(self, waveforms, side):
+            return super().embed_batch(waveforms, side) * (float("nan") if self.broken else 1)
+
+        def fingerprint(self, side):
+            return "broken"
+
+    system = Broken()
+    system.broken = True
+    assert np.isnan(system.embed_items(files.values())).all()
+    system.broken = False
+    assert np.isfinite(system.embed_items(files.values())).all()
+
+
+def test_mistakes_are_named(files):
+    with pytest.raises(TypeError, match="found str, expected a list of paths"):
+        Level().embed_items(files["0.wav"])
+    with pytest.raises(TypeError, match="found dict, expected a list of paths"):
+        Level().embed_queries(files)
+    with pytest.raises(ValueError, match="found no files"):
+        Level().embed_queries([])
+    with pytest.raises(TypeError, match="use EncoderSystem.from_pretrained"):
+        EncoderSystem("mn04_as")
+
+    class Short(Level):
+        def embed_batch(self, waveforms, side):
+            return waveforms[:1]
+
+    with pytest.raises(ValueError, match=r"Short.embed_batch: found shape \(1, 800\)"):
+        Short().embed_items(files.values())
+
+
+@pytest.mark.parametrize("answer", [None, [1.0], {"q": [1.0]}])
+def test_score_says_what_a_system_should_return(dataset, answer):
+    class Odd(QVIMModel):
+        def compute_similarities(self, items, queries):
+            return answer
+
+    with pytest.raises(TypeError, match="Odd.compute_similarities: found .*expected a nested dict"):
+        score(Odd(), dataset)
