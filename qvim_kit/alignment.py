@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from qvim_kit.datasets import RetrievalDataset
 
 FINE, MISSING, NAN, INFINITE, NO_NUMBER = range(5)
-WORDS = {MISSING: "missing", NAN: "NaN", INFINITE: "infinite", NO_NUMBER: "not a number"}
+WORDS = {
+    MISSING: "missing",
+    NAN: "NaN",
+    INFINITE: "infinite",
+    NO_NUMBER: "not a plain number; use float(score)",
+}
 REMEDY = "Every query of the data set needs one finite score for every item."
 
 
@@ -31,7 +36,7 @@ class Aligned(NamedTuple):
     """Scores (queries, items) in the data set's order, and what was wrong but harmless."""
 
     scores: np.ndarray
-    missing: int  # scores that were not given and rank last
+    missing: int  # scores that were not given, here -inf
     ignored: int  # names of queries and items that the data set does not know
 
 
@@ -66,26 +71,28 @@ def align(
     if isinstance(similarities, (str, os.PathLike)):
         where, similarities = os.fspath(similarities), read_similarities(similarities)
     query_ids, item_ids = list(dataset.queries["query_id"]), list(dataset.items["item_id"])
+    grid = _grid(similarities, where)
     problems: list[str] = []
-    grid = _grid(similarities, problems)
     row = _places(grid.queries, query_ids, "query", problems)
     column = _places(grid.items, item_ids, "item", problems)
+    _check_names(where, grid, row, column, query_ids, item_ids)
     # Place -1 is a border of missing values, for the ids that were not given.
     border = ((0, 1), (0, 1))
     kinds = np.pad(grid.kinds, border, constant_values=MISSING)[np.ix_(row, column)]
     scores = np.pad(grid.values, border, constant_values=np.nan)[np.ix_(row, column)]
+    absent = kinds == MISSING
     if missing == "worst":
-        absent = kinds == MISSING
-        scores[absent] = np.min(scores, where=kinds == FINE, initial=0.0) - 1.0
-        kinds[absent] = FINE
+        scores[absent], kinds[absent] = -np.inf, FINE
+    else:
+        problems += [f"missing query {query_ids[n]}" for n in np.flatnonzero(row < 0)]
+        problems += [f"missing item {item_ids[n]}" for n in np.flatnonzero(column < 0)]
+        kinds[row < 0], kinds[:, column < 0] = FINE, FINE  # said already
     problems += _describe(kinds, query_ids, item_ids)
-    if (row < 0).all() and (_places(grid.queries, item_ids, "item", []) >= 0).any():
-        problems.insert(0, "the table looks transposed: its outer ids are items, expected queries")
     if problems:
         raise SimilarityError(where, problems, REMEDY)
     known = int(np.count_nonzero(row >= 0) + np.count_nonzero(column >= 0))
     ignored = len(grid.queries) + len(grid.items) - known
-    return Aligned(scores, int(absent.sum()) if missing == "worst" else 0, ignored)
+    return Aligned(scores, int(absent.sum()), ignored)
 
 
 def read_similarities(path: str | os.PathLike) -> dict[str, dict[str, float]]:
@@ -112,25 +119,48 @@ def read_similarities(path: str | os.PathLike) -> dict[str, dict[str, float]]:
     return similarities
 
 
-def _grid(similarities: Mapping | pd.DataFrame, problems: list[str]) -> _Grid:
+def _grid(similarities: Mapping | pd.DataFrame, where: str) -> _Grid:
     if isinstance(similarities, pd.DataFrame):
         queries, items = map(str, similarities.index), map(str, similarities.columns)
         return _Grid(list(queries), list(items), *_as_numbers(similarities.to_numpy()))
+    expected = "expected a nested dict query id → item id → score"
     if not isinstance(similarities, Mapping):
-        found = type(similarities).__name__
-        problems.append(f"found {found}, expected a table query id → item id → score")
-        similarities = {}
-    rows = {query: row for query, row in similarities.items() if isinstance(row, Mapping)}
-    problems += [
-        f"query {query}: found {type(row).__name__}, expected a table item id → score"
-        for query, row in similarities.items()
-        if query not in rows
-    ]
-    items = list(dict.fromkeys(item for row in rows.values() for item in row))
-    values, kinds = np.full((len(rows), len(items)), np.nan), np.zeros((len(rows), len(items)), int)
-    for place, row in enumerate(rows.values()):
+        raise SimilarityError(where, [f"found {type(similarities).__name__}, {expected}"])
+    wrong = [query for query, row in similarities.items() if not isinstance(row, Mapping)]
+    if wrong:
+        found = type(similarities[wrong[0]]).__name__
+        problem = f"{len(wrong)} queries hold no dict; query {wrong[0]} holds {found}"
+        raise SimilarityError(where, [f"{problem}, {expected}"])
+    items = list(dict.fromkeys(item for row in similarities.values() for item in row))
+    shape = (len(similarities), len(items))
+    values, kinds = np.full(shape, np.nan), np.zeros(shape, dtype=np.int8)
+    for place, row in enumerate(similarities.values()):
         values[place], kinds[place] = _as_numbers([row.get(item, _ABSENT) for item in items])
-    return _Grid(list(map(str, rows)), list(map(str, items)), values, kinds)
+    return _Grid(list(map(str, similarities)), list(map(str, items)), values, kinds)
+
+
+def _check_names(
+    where: str,
+    grid: _Grid,
+    row: np.ndarray,
+    column: np.ndarray,
+    query_ids: list[str],
+    item_ids: list[str],
+) -> None:
+    """Names of which none is known are one mistake, not one for each file."""
+    problems = [
+        f"none of the {len(names)} {what} is known, such as {names[0]!r}; "
+        f"expected names such as {ids[0]!r} or {ids[0].rsplit('/', 1)[-1]!r}"
+        for what, names, places, ids in (
+            ("query names", grid.queries, row, query_ids),
+            ("item names", grid.items, column, item_ids),
+        )
+        if names and (places < 0).all()
+    ]
+    if problems and (_places(grid.queries, item_ids, "item", []) >= 0).any():
+        problems.insert(0, "the table looks transposed: its outer ids are items, expected queries")
+    if problems:
+        raise SimilarityError(where, problems)
 
 
 _ABSENT = object()
@@ -145,7 +175,7 @@ def _as_numbers(given: np.ndarray | list) -> tuple[np.ndarray, np.ndarray]:
         values = given.astype(float)
         kinds = np.where(np.isnan(values), NAN, np.where(np.isinf(values), INFINITE, FINE))
         return values, kinds
-    values, kinds = np.full(given.shape, np.nan), np.full(given.shape, NO_NUMBER)
+    values, kinds = np.full(given.shape, np.nan), np.full(given.shape, NO_NUMBER, dtype=np.int8)
     for place, value in np.ndenumerate(given):
         if value is _ABSENT:
             kinds[place] = MISSING
@@ -180,19 +210,13 @@ def _places(names: list[str], ids: list[str], what: str, problems: list[str]) ->
 
 
 def _describe(kinds: np.ndarray, query_ids: list[str], item_ids: list[str]) -> list[str]:
-    """What is wrong, in words: queries and items wholly missing once, the rest by query."""
-    lost_queries, lost_items = (kinds == MISSING).all(axis=1), (kinds == MISSING).all(axis=0)
-    problems = [f"missing query {query_ids[n]}" for n in np.flatnonzero(lost_queries)]
-    if not lost_queries.all():
-        problems += [f"missing item {item_ids[n]}" for n in np.flatnonzero(lost_items)]
-    rest = kinds * ~lost_queries[:, None] * ~lost_items
-    for number in np.flatnonzero(rest.any(axis=1)):
+    """Every query with scores that are wrong, in words: how many, what, and of which items."""
+    problems = []
+    for number in np.flatnonzero(kinds.any(axis=1)):
         for kind, word in WORDS.items():
-            items = [item_ids[n] for n in np.flatnonzero(rest[number] == kind)]
+            items = [item_ids[n] for n in np.flatnonzero(kinds[number] == kind)]
             if items:
                 named = ", ".join(items[:3]) + (", …" if len(items) > 3 else "")
-                plural = "score is" if len(items) == 1 else "scores are"
-                problems.append(
-                    f"query {query_ids[number]}: {len(items)} {plural} {word} ({named})"
-                )
+                are = "score is" if len(items) == 1 else "scores are"
+                problems.append(f"query {query_ids[number]}: {len(items)} {are} {word} ({named})")
     return problems

@@ -6,13 +6,21 @@ the samples equal those of ``librosa.load``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import soundfile
+
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"})
+LOWEST_RATE = 1_000  # Hz; a lower rate in a header is damage, and would be hours of noise
 
 
 class AudioError(ValueError):
@@ -56,16 +64,16 @@ def load_audio(
     >>> load_audio("dog.wav", sample_rate=32_000, duration=10).shape  # doctest: +SKIP
     (320000,)
     """
-    if not sample_rate > 0 or int(sample_rate) != sample_rate:
-        raise ValueError(f"sample_rate: found {sample_rate}, expected a positive whole number")
-    if duration is not None and not 0 < duration < float("inf"):
-        raise ValueError(f"duration: found {duration}, expected a positive number of seconds")
+    if not isinstance(sample_rate, Real) or sample_rate <= 0 or sample_rate % 1:
+        raise ValueError(f"sample_rate: found {sample_rate!r}, expected a positive whole number")
+    if duration is not None and not (isinstance(duration, Real) and 0 < duration < float("inf")):
+        raise ValueError(f"duration: found {duration!r}, expected a positive number of seconds")
     waveform, native_rate = _decode(Path(path), duration)
     if native_rate != sample_rate:
         import soxr
 
         waveform = soxr.resample(waveform, native_rate, sample_rate, quality="HQ")
-    return waveform if duration is None else fit(waveform, round(duration * sample_rate))
+    return waveform if duration is None else fit(waveform, max(1, round(duration * sample_rate)))
 
 
 def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
@@ -75,22 +83,42 @@ def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
     return np.pad(waveform, (0, samples - len(waveform)))
 
 
-def _decode(path: Path, duration: float | None) -> tuple[np.ndarray, int]:
-    """The first ``duration`` seconds as mono float32 at the file's own rate, and that rate."""
+def check_audio(path: str | os.PathLike) -> None:
+    """Raise `AudioError` unless a file is there, whole, and by its header audio.
+
+    Takes a fraction of a millisecond: the samples are not decoded.
+    """
+    _check_is_whole_file(Path(path))
+    with _opened(Path(path)):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The file, opened for decoding; whatever goes wrong is an `AudioError`."""
     import soundfile
 
-    _check_is_whole_file(path)
     try:
         # Opened by us, because libsndfile cannot take every name that Python can.
         with path.open("rb") as handle, soundfile.SoundFile(handle) as sound:
-            rate, promised = sound.samplerate, sound.frames
-            wanted = promised if duration is None else min(promised, int(duration * rate) + 1)
-            channels = sound.read(wanted, dtype="float32", always_2d=True)
+            if sound.frames == 0:
+                raise AudioError(path, "holds no samples; record or export it again")
+            if sound.samplerate < LOWEST_RATE:
+                raise AudioError(path, f"claims a sample rate of {sound.samplerate} Hz")
+            yield sound
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
-        reason = f"cannot be decoded as audio ({error}); convert it to WAV or FLAC"
+        reason = getattr(error, "error_string", "no header")
+        reason = f"cannot be decoded as audio ({reason}); convert it to WAV or FLAC"
         raise AudioError(path, reason) from None
-    if promised == 0:
-        raise AudioError(path, "holds no samples; record or export it again")
+
+
+def _decode(path: Path, duration: float | None) -> tuple[np.ndarray, int]:
+    """The first ``duration`` seconds as mono float32 at the file's own rate, and that rate."""
+    _check_is_whole_file(path)
+    with _opened(path) as sound:
+        rate, promised = sound.samplerate, sound.frames
+        wanted = promised if duration is None else min(promised, int(duration * rate) + 1)
+        channels = sound.read(wanted, dtype="float32", always_2d=True)
     if len(channels) < wanted:
         raise AudioError(
             path, f"is truncated: its header promises {promised} samples, found {len(channels)}"

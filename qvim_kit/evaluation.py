@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from qvim_kit import metrics
 from qvim_kit.alignment import align
@@ -51,7 +52,7 @@ def evaluate(
     if pool not in ("all", "imitated"):
         raise ValueError(f"pool: found {pool!r}, expected 'all' or 'imitated'")
     ranked = imitated if pool == "imitated" else np.ones(len(items), dtype=bool)
-    scores = aligned.scores[:, ranked]
+    scores = _ranked(aligned.scores[:, ranked])
     exact, same_class = relevance(dataset, ranked)
 
     values = pd.DataFrame(_values(scores, exact, same_class))
@@ -107,15 +108,15 @@ def template_numbers(similarities: Similarities, dataset: RetrievalDataset) -> d
     They rank only the items that some query imitates. What the template calls a class-wise MRR
     stands here under an honest name.
     """
-    scores = align(similarities, dataset).scores
     imitated = dataset.items["item_id"].isin(dataset.queries["item_id"]).to_numpy()
+    scores = _ranked(align(similarities, dataset).scores[:, imitated])
     exact, same_class = relevance(dataset, imitated)
     return {
-        "MRR": metrics.mean_reciprocal_rank(scores[:, imitated], exact),
+        "MRR": metrics.mean_reciprocal_rank(scores, exact),
         "class-wise normalised reciprocal rank": metrics.normalised_reciprocal_rank(
-            scores[:, imitated], same_class
+            scores, same_class
         ),
-        "class-wise NDCG": metrics.ndcg(scores[:, imitated], same_class),
+        "class-wise NDCG": metrics.ndcg(scores, same_class),
     }
 
 
@@ -149,10 +150,18 @@ def compare(a: Report, b: Report, metric: str = "MRR") -> Comparison:
     return Comparison(metric, float(differences.mean()), float(low), float(high), p_value)
 
 
+def _ranked(scores: np.ndarray) -> np.ndarray:
+    """Each row's scores replaced by their order, 1 the lowest: only the order counts.
+
+    So that missing scores (-inf) and enormous ones need no care below; (queries, items) float64.
+    """
+    return rankdata(scores, method="dense", axis=1).astype(float)
+
+
 def _values(scores: np.ndarray, exact: np.ndarray, same_class: np.ndarray) -> dict[str, np.ndarray]:
     """Each metric's value for each query: name → (queries,)."""
     # Within its class an item competes with its class only: all others go to the bottom.
-    in_class = np.where(same_class, scores, scores.min() - 1.0)
+    in_class = np.where(same_class, scores, scores.min() - 1.0)  # scores are orders, thus small
     return {
         "MRR": metrics.mean_reciprocal_rank(scores, exact, per_query=True),
         **{f"R@{k}": metrics.recall_at_k(scores, exact, k, per_query=True) for k in (1, 5, 10)},

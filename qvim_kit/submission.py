@@ -10,33 +10,74 @@ import os
 from pathlib import Path
 
 from qvim_kit.alignment import align
+from qvim_kit.audio import AudioError, check_audio
 from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini, read_qvim_dev
 from qvim_kit.interface import as_similarities
 from qvim_kit.paths import data_folder
 
 DEFAULT_DATA_PATH = "data/qvim-dev"
+OUTPUT = Path("output") / "similarities.json"  # in ROOT_PATH
+
+
+def open_root(root_path: str | os.PathLike = ".") -> str:
+    """``ROOT_PATH`` as an absolute path, so that nothing depends on the working directory.
+
+    ``~`` is the home folder; a folder that is not there yet is made. Scores of an earlier run
+    are set aside as ``similarities.previous.json``, so that they are not taken for this run's.
+
+    Raises `ValueError` for a path that is a file or cannot be written.
+    """
+    if not isinstance(root_path, (str, os.PathLike)):
+        raise ValueError(f"ROOT_PATH: found {root_path!r}, expected the path of a folder")
+    root = Path(root_path).expanduser().resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        earlier = root / OUTPUT
+        if earlier.exists():
+            earlier.replace(earlier.with_name("similarities.previous.json"))
+    except OSError as error:
+        reason = f"is not a folder that can be written ({error.strerror})"
+        raise ValueError(f"ROOT_PATH: {root} {reason}; choose another") from None
+    return str(root)
 
 
 def open_data(data_path: str | os.PathLike = DEFAULT_DATA_PATH) -> RetrievalDataset:
-    """The data set at ``DATA_PATH``; prints which it is.
+    """The data set at ``DATA_PATH``, all its files checked; prints which it is.
 
     Only where ``DATA_PATH`` still has its default value and QVIM-dev is neither there nor in the
     kit's data folder does the mini data set stand in. Any other path must exist.
 
-    Raises `DatasetError` listing what is wrong with the folder.
+    Raises `DatasetError` listing what is wrong with the folder, and every file that is no audio.
     """
-    for folder in (Path(data_path), data_folder() / "qvim-dev"):
-        if folder.is_dir():
-            dataset = read_qvim_dev(folder)
-            break
-        if os.fspath(data_path) != DEFAULT_DATA_PATH:
-            remedy = f"Set DATA_PATH to a folder with Items and Queries (now in {Path.cwd()})."
-            raise DatasetError(data_path, ["DATA_PATH: no such folder"], remedy)
+    if not isinstance(data_path, (str, os.PathLike)):
+        raise DatasetError("DATA_PATH", [f"found {data_path!r}, expected the path of a folder"])
+    given = Path(data_path).expanduser()
+    if given.is_dir():
+        dataset = read_qvim_dev(given)
+    elif os.fspath(data_path) != DEFAULT_DATA_PATH:
+        found = "a file" if given.exists() else "nothing"
+        remedy = "Set DATA_PATH to a folder with Items and Queries."
+        raise DatasetError(given.resolve(), [f"DATA_PATH: found {found}, no folder"], remedy)
+    elif (data_folder() / "qvim-dev").is_dir():
+        dataset = read_qvim_dev(data_folder() / "qvim-dev")
     else:
         print("QVIM-dev is not here yet, so the synthesised mini data set stands in.")
         dataset = load_mini()
+    _check_files(dataset)
     print(f"{dataset!r}\nin {Path(dataset.items['path'][0]).parents[2]}")
     return dataset
+
+
+def _check_files(dataset: RetrievalDataset) -> None:
+    """Find files that no model could read now, not after hours of its work."""
+    problems = []
+    for path in [*dataset.items["path"], *dataset.queries["path"]]:
+        try:
+            check_audio(path)
+        except AudioError as error:
+            problems.append(str(error))
+    if problems:
+        raise DatasetError(dataset.name, problems, "Unpack the data set again.")
 
 
 def base_name_ids(paths: dict[str, str]) -> dict[str, str]:
@@ -70,7 +111,7 @@ def write_similarities(
     scores = align(similarities, dataset).scores
     queries = list(base_name_ids(dataset.query_paths))
     plain = as_similarities(scores, queries, list(base_name_ids(dataset.item_paths)))
-    target = Path(root_path).resolve() / "output" / "similarities.json"
+    target = Path(root_path).expanduser().resolve() / OUTPUT
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(plain), encoding="utf-8")

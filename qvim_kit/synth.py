@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +39,20 @@ class Speaker:
     jitter: float = 0.008  # standard deviation of a glottal cycle's length, as a fraction
     shimmer: float = 0.04  # the same of its amplitude
     breathiness: float = 0.15  # amplitude of breath in a sung tone, the tone's being 1
-    tempo: float = 1.0  # duration of the imitation over the effect's
+    tempo: float = 1.0  # duration of the imitation over the effect's, kept to TEMPO_RANGE
     transposition_semitones: float = 0.0  # how far off, after a move by whole octaves
     room_s: float = 0.2  # reverberation time of the room around them
     slips: float = 1.0  # scales the chance errors; 0 is a careful mimic
     seed: int = 0  # draws them
+
+    def __post_init__(self):
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        off = fields.pop("transposition_semitones")
+        bad = {n: v for n, v in fields.items() if not isinstance(v, Real) or not 0 <= v < np.inf}
+        if bad or not np.isfinite(off):
+            raise ValueError(f"Speaker: found {bad or off}, expected finite numbers from 0 up")
+        if not (0 < self.pitch_low_hz < self.pitch_high_hz and self.tract_length_cm and self.tempo):
+            raise ValueError(f"{self}: expected 0 < low pitch < high pitch, a tract and a tempo")
 
     @classmethod
     def random(cls, seed: int) -> Speaker:
@@ -95,7 +105,7 @@ def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker) -> np.nda
     if getattr(dtype, "kind", "") != "f" or waveform.ndim != 1:
         dtype = f"{dtype} {getattr(waveform, 'shape', '')}"
         faults.append(f"waveform is {dtype}; expected an array of floats, shape (samples,)")
-    elif not np.isfinite(waveform).all():
+    elif not (np.abs(waveform) <= np.finfo(np.float32).max).all():  # NaN is not, either
         faults.append("waveform holds values that are NaN or infinite; expected finite ones")
     if not isinstance(sample_rate, (int, np.integer)) or not 8000 <= sample_rate <= 192_000:
         faults.append(f"sample_rate is {sample_rate!r}; expected a whole 8000 to 192000 (Hz)")
@@ -103,8 +113,6 @@ def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker) -> np.nda
         faults.append(f"waveform lasts {seconds:.3f} s; expected 0.05 to 15 s: pad or crop it")
     if not isinstance(speaker, Speaker):
         faults.append(f"speaker is a {type(speaker).__name__}; expected a Speaker")
-    elif not 0 < speaker.pitch_low_hz < speaker.pitch_high_hz or speaker.tract_length_cm <= 0:
-        faults.append(f"speaker is {speaker}; expected 0 < low pitch < high pitch, and a tract")
     if faults:
         raise ValueError("cannot imitate: " + "; ".join(faults))
     return np.ascontiguousarray(waveform, dtype=np.float32)
@@ -240,7 +248,8 @@ def _tract(speaker: Speaker) -> tuple[np.ndarray, np.ndarray]:
 def _room(wave: np.ndarray, peak: float, speaker: Speaker, rng) -> np.ndarray:
     """A small room and a plain microphone; the level follows the effect's only loosely."""
     time = np.arange(round(speaker.room_s * RATE) + 1) / RATE
-    echoes = rng.standard_normal(len(time)) * np.exp(-6.9 * time / speaker.room_s)
+    # 60 dB, a factor of exp(6.9), in one reverberation time; without a room the voice alone.
+    echoes = rng.standard_normal(len(time)) * np.exp(-6.9 * time / max(speaker.room_s, 1e-9))
     wave = np.pad(wave, (0, len(time) - 1)) + fftconvolve(
         wave, 0.35 * echoes / np.linalg.norm(echoes)
     )

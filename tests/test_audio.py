@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from qvim_kit.audio import AudioError, AudioErrors, fit, load_audio
+from qvim_kit.audio import AudioError, AudioErrors, check_audio, fit, load_audio
 
 
 def tone(rate, seconds=0.5, channels=1):
@@ -99,6 +99,32 @@ def test_bad_files_end_in_one_error_that_names_file_and_reason(tmp_path):
         assert str(path) in str(caught.value) and reason in caught.value.reason, name
 
 
+def test_check_audio_agrees_for_all_that_a_header_shows(tmp_path):
+    for name, (content, reason) in bad_files(tmp_path).items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        if name in ("nan.wav", "half.flac"):  # only decoding tells
+            check_audio(path)
+            continue
+        with pytest.raises(AudioError, match=reason) as caught:
+            check_audio(path)
+        assert "<_io" not in str(caught.value)
+
+
+def test_an_absurd_sample_rate_is_refused(tmp_path):
+    content = bytearray(wav_bytes(tmp_path))
+    content[24:28] = struct.pack("<I", 1)
+    path = tmp_path / "slow.wav"
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="claims a sample rate of 1 Hz"):
+        load_audio(path)
+
+
+def test_a_moment_is_at_least_one_sample(tmp_path):
+    wav_bytes(tmp_path)
+    assert load_audio(tmp_path / "good.wav", duration=1e-9).shape == (1,)
+
+
 def test_missing_file_and_folder(tmp_path):
     (tmp_path / "folder.wav").mkdir()
     with pytest.raises(AudioError, match="no such file"):
@@ -120,7 +146,9 @@ def test_wav_of_unknown_length_as_encoders_write_to_a_pipe(tmp_path, length):
             load_audio(path)
 
 
-@pytest.mark.parametrize("arguments", [(0,), (-1,), (22_050.5,), (32_000, 0), (32_000, -1.0)])
+@pytest.mark.parametrize(
+    "arguments", [(0,), (-1,), (22_050.5,), ("16000",), (32_000, 0), (32_000, -1.0), (32_000, "1")]
+)
 def test_bad_arguments(tmp_path, arguments):
     wav_bytes(tmp_path)
     with pytest.raises(ValueError, match="expected a positive"):

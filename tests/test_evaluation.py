@@ -167,3 +167,17 @@ def test_plot_shows_what_the_report_says(dataset, similarities):
     assert steps[0] == pytest.approx(report["R@1"]) and steps[-1] == 1
     assert [bar.get_width() for bar in right.patches] == sorted(report.per_class["MRR"])
     assert left.get_xlabel() and left.get_ylabel() and right.get_xlabel()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e17, 1e300])
+def test_only_the_order_of_scores_counts(dataset, similarities, scale):
+    scaled = {q: {i: scale * v for i, v in row.items()} for q, row in similarities.items()}
+    expected = evaluate(similarities, dataset).metrics
+    pd.testing.assert_frame_equal(evaluate(scaled, dataset).metrics, expected)
+    for row in (*similarities.values(), *scaled.values()):
+        del row["B/B1.wav"]
+    worst = [evaluate(s, dataset, missing="worst") for s in (similarities, scaled)]
+    pd.testing.assert_frame_equal(worst[0].metrics, worst[1].metrics)
+    assert worst[0].counts["scores missing"] == 24
+    last = worst[0].per_query[worst[0].per_query["item_id"] == "B/B1.wav"]
+    assert (last["rank"] == 12).all()

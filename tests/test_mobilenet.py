@@ -49,6 +49,11 @@ def test_states_the_shape_it_expects():
         mobilenet(0.1)(torch.zeros(2, 128, 100))
 
 
+def test_a_width_must_be_positive():
+    with pytest.raises(ValueError, match="width: found 0"):
+        mobilenet(0)
+
+
 def test_round_channels():
     assert [round_channels(c) for c in (1.6, 11.9, 12, 25.6, 44.4, 8.8)] == [8, 16, 16, 24, 48, 8]
 

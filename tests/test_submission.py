@@ -7,7 +7,7 @@ import pytest
 
 from qvim_kit.alignment import SimilarityError
 from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini
-from qvim_kit.submission import base_name_ids, open_data, write_similarities
+from qvim_kit.submission import base_name_ids, open_data, open_root, write_similarities
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 TEMPLATE = NOTEBOOKS / "05_submission.ipynb"
@@ -64,8 +64,13 @@ def test_mini_stands_in_only_for_the_default_path(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert open_data().fingerprint() == mini.fingerprint()
     assert "mini data set stands in" in capsys.readouterr().out
-    with pytest.raises(DatasetError, match="my-data(?s:.*)no such folder"):
+    with pytest.raises(DatasetError, match="my-data(?s:.*)found nothing, no folder"):
         open_data("my-data")
+    (tmp_path / "my-file").write_text("")
+    with pytest.raises(DatasetError, match="found a file, no folder"):
+        open_data("my-file")
+    with pytest.raises(DatasetError, match="DATA_PATH(?s:.*)found None"):
+        open_data(None)
 
 
 def test_a_data_path_of_ones_own_is_read(capsys):
@@ -112,3 +117,34 @@ def test_clashing_base_names_are_refused_when_writing(dataset, similarities, tmp
     full = {q: {renamed.get(i, i): v for i, v in row.items()} for q, row in similarities.items()}
     with pytest.raises(DatasetError, match="have one base name"):
         write_similarities(full, clashing, tmp_path)
+
+
+def test_files_that_no_model_can_read_are_found_first(tmp_path):
+    from qvim_kit.mini import build_mini
+
+    folder = build_mini(tmp_path / "small", ["Bell"], 2)
+    (folder / "Items" / "Bell" / "Bell_1.wav").write_bytes(b"")
+    (folder / "Queries" / "Bell" / "Bell_2_imitation_1.wav").write_text("<html>")
+    with pytest.raises(DatasetError) as caught:
+        open_data(folder)
+    assert len(caught.value.problems) == 2 and "is empty" in str(caught.value)
+
+
+def test_root_path_is_made_absolute_and_old_scores_are_set_aside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert open_root("new/project") == str(tmp_path / "new" / "project")
+    assert open_root("~/project") == str(tmp_path / "home" / "project")
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "similarities.json").write_text("old")
+    assert open_root() == str(tmp_path)
+    assert not (tmp_path / "output" / "similarities.json").exists()
+    assert (tmp_path / "output" / "similarities.previous.json").read_text() == "old"
+
+
+def test_a_root_path_that_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="ROOT_PATH: .*file is not a folder that can be written"):
+        open_root(tmp_path / "file")
+    with pytest.raises(ValueError, match="ROOT_PATH: found None"):
+        open_root(None)

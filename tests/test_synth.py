@@ -216,3 +216,18 @@ def test_all_faults_are_named_at_once():
         imitate(np.full(8000, np.nan, np.float32), 100, "Anna")
     with pytest.raises(ValueError, match="expected 0 < low pitch < high pitch"):
         imitate(tone(300), SAMPLE_RATE, Speaker(pitch_low_hz=500, pitch_high_hz=100))
+
+
+@pytest.mark.parametrize(
+    "field", [{"tempo": np.nan}, {"room_s": -1.0}, {"seed": -1}, {"tract_length_cm": "long"},
+              {"pitch_low_hz": 500.0}, {"tract_length_cm": 0.0}, {"breathiness": np.inf}],
+)  # fmt: skip
+def test_impossible_speakers_are_refused(field):
+    with pytest.raises(ValueError, match="expected"):
+        Speaker(**field)
+
+
+def test_a_speaker_without_a_room():
+    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000).astype(np.float32)
+    dry = imitate(tone, 16_000, Speaker(room_s=0.0))
+    assert np.isfinite(dry).all() and np.abs(dry).max() > 0.05

@@ -153,6 +153,8 @@ class MobileNet(nn.Module):
 
     def __init__(self, width: float = 1.0, classes: int = AUDIOSET_CLASSES):
         super().__init__()
+        if not width > 0:
+            raise ValueError(f"width: found {width}, expected a positive factor such as 0.4")
         first, last = round_channels(16 * width), round_channels(160 * width)
         self.width, self.dim = width, 6 * last
         self.features = nn.Sequential(
