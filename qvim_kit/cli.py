@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from qvim_kit import __version__
@@ -21,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"qvim: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("qvim: stopped; what was embedded or downloaded so far is kept", file=sys.stderr)
+        print("qvim: stopped", file=sys.stderr)
         return 130
 
 
@@ -35,16 +37,21 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="check this machine, with a remedy for each fault")
     doctor.set_defaults(run=_doctor)
 
-    data = commands.add_parser("data", help="make data sets").add_subparsers(
+    data = commands.add_parser("data", help="fetch, make and check data sets").add_subparsers(
         required=True, metavar="WHAT"
     )
     mini = data.add_parser("mini", help="build the synthesised mini data set")
     mini.add_argument("--folder", type=Path, help="where (default: qvim-mini in the data folder)")
     mini.set_defaults(run=_data_mini)
 
+    check = data.add_parser("check", help="find missing, broken, silent and repeated sounds")
+    check.add_argument("folder", help="a folder, or the name of a data set")
+    check.set_defaults(run=_data_check)
+
     evaluate = commands.add_parser("evaluate", help="score a similarities.json")
     evaluate.add_argument("similarities", type=Path, help="query id → item id → score, as JSON")
-    evaluate.add_argument("--data", type=Path, required=True, help="folder with Items and Queries")
+    evaluate.add_argument("--data", required=True, help="a folder, or the name of a data set")
+    evaluate.add_argument("--name", help="of the system (default: the file's)")
     evaluate.add_argument(
         "--pool", choices=("all", "imitated"), default="all", help="which items are ranked"
     )
@@ -82,14 +89,22 @@ def _data_mini(options: argparse.Namespace) -> None:
     print(f"in {Path(dataset.items['path'][0]).parents[2]}")
 
 
+def _data_check(options: argparse.Namespace) -> int:
+    from qvim_kit.audit import audit
+
+    result = audit(options.folder)
+    print(result)
+    return int(not result.whole)
+
+
 def _evaluate(options: argparse.Namespace) -> None:
-    from qvim_kit.datasets import read_qvim_dev
+    from qvim_kit.datasets import open_dataset
     from qvim_kit.evaluation import evaluate
 
     report = evaluate(
         options.similarities,
-        read_qvim_dev(options.data),
-        system=options.similarities.stem,
+        open_dataset(options.data),
+        system=options.name or options.similarities.stem,
         pool=options.pool,
         missing=options.missing,
     )
@@ -99,35 +114,67 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _embed(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from qvim_kit.audio import AUDIO_SUFFIXES
-    from qvim_kit.systems import EncoderSystem, TwoDFT
-
-    if not options.folder.is_dir():
-        raise ValueError(f"{options.folder}: no such folder")
-    paths = sorted(
-        path
-        for path in options.folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-    )
-    if not paths:
-        kinds = " ".join(sorted(AUDIO_SUFFIXES))
-        raise ValueError(f"{options.folder}: no audio files in it (looked for {kinds})")
-    output = options.output if options.output.suffix == ".npz" else Path(f"{options.output}.npz")
-    if not output.parent.is_dir():
-        raise ValueError(f"{output.parent}: no such folder for the output")
-    system = TwoDFT() if options.system == "2dft" else EncoderSystem.from_pretrained(options.system)
-    done, errors = system.embed_files(paths)
+    paths = _sounds(options.folder)
+    output = _output_file(options.output, ".npz")
+    done, errors = _system(options.system).embed_files(paths)
     if done:
         names = [str(Path(path).relative_to(options.folder)) for path in done]
-        part = output.with_name(output.name + ".part.npz")
-        np.savez(part, paths=names, embeddings=np.stack(list(done.values())))
-        os.replace(part, output)
+        with _beside(output) as part, part.open("wb") as handle:
+            np.savez(handle, paths=names, embeddings=np.stack(list(done.values())))
         print(f"{output}: {len(done)} embeddings of {options.system}")
     for error in errors:
         print(f"not embedded: {error}", file=sys.stderr)
     if errors:
         print(f"{len(errors)} of {len(paths)} files could not be embedded", file=sys.stderr)
     return int(bool(errors))
+
+
+def _sounds(folder: Path) -> list[Path]:
+    from qvim_kit.audio import AUDIO_SUFFIXES
+
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: {'a file' if folder.exists() else 'nothing'}, no folder")
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and path.name[0] != "."
+    )
+    if not paths:
+        kinds = " ".join(sorted(AUDIO_SUFFIXES))
+        raise ValueError(f"{folder}: no audio files in it (looked for {kinds})")
+    return paths
+
+
+def _system(name: str):
+    from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS
+    from qvim_kit.systems import EncoderSystem, TwoDFT
+
+    if name.lower() == "2dft":
+        return TwoDFT()
+    if name not in AUDIOSET_CHECKPOINTS:
+        raise ValueError(f"--system {name}: expected 2dft, {', '.join(AUDIOSET_CHECKPOINTS)}")
+    return EncoderSystem.from_pretrained(name)
+
+
+def _output_file(path: Path, suffix: str) -> Path:
+    """Where a result goes, checked before the work is done."""
+    path = path if path.suffix == suffix else path.with_name(path.name + suffix)
+    if path.is_dir() or path.with_suffix("").is_dir():
+        raise ValueError(f"-o {path}: is a folder, expected a file such as {path / 'out'}{suffix}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"-o {path}: {path.parent} is no folder that can be written")
+    return path
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A path beside the target, moved there at the end, or removed if anything goes wrong."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _tutorial(options: argparse.Namespace) -> int:

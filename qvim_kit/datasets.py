@@ -1,220 +1,59 @@
-"""Folders on disk → `RetrievalDataset`: items to find and queries that imitate them."""
+"""The face of the data layer: open a data set by its name or its folder.
+
+Notebook: 01_explore_the_data.
+"""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import os
-import warnings
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import pandas as pd
+from qvim_kit.listings import DatasetWarning
+from qvim_kit.readers import read_vimsketch, read_vocal_imitation_set
+from qvim_kit.readers_qvim import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
+from qvim_kit.readers_vocalsketch import read_vocalsketch
+from qvim_kit.tables import DatasetError, RetrievalDataset, hash_file
 
-ITEM_COLUMNS = ("item_id", "path", "class")
-QUERY_COLUMNS = ("query_id", "path", "class", "item_id")
-QVIM_DEV_TABLE = "DEV Dataset.csv"
-QVIM_DEV_COLUMNS = ("Label", "Class", "Items", "Query 1", "Query 2", "Query 3")
-
-
-class DatasetError(ValueError):
-    """A data set cannot be used; the message lists every problem, not only the first."""
-
-    def __init__(self, where: str | os.PathLike, problems: list[str], remedy: str = ""):
-        shown = problems[:50]
-        if len(problems) > len(shown):
-            shown = [*shown, f"… and {len(problems) - len(shown)} more"]
-        lines = [f"{where}: {len(problems)} problem(s)", *(f"  {line}" for line in shown)]
-        super().__init__("\n".join(lines + ([remedy] if remedy else [])))
-        self.problems = problems
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RetrievalDataset:
-    """What is searched, and what it is searched with.
-
-    Notebook: 01_explore_the_data.
-
-    Args:
-        items: one row an item; columns item_id, path, class.
-        queries: one row a query; columns query_id, path, class, item_id (the imitated item).
-        name: for tables and messages.
-
-    The readers make ids of the form ``Class/file.wav``, unique by construction. Raises
-    `DatasetError` with every missing column, repeated id, and query whose item is unknown or of
-    another class.
-    """
-
-    items: pd.DataFrame
-    queries: pd.DataFrame
-    name: str = "data set"
-
-    def __post_init__(self):
-        problems = [
-            f"{table}: there is no column {column!r}, found {list(getattr(self, table).columns)}"
-            for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS))
-            for column in columns
-            if column not in getattr(self, table)
-        ]
-        if not problems:
-            # Tables of our own, numbered from 0, so that a caller's later edits do not reach us.
-            object.__setattr__(self, "items", self.items.reset_index(drop=True))
-            object.__setattr__(self, "queries", self.queries.reset_index(drop=True))
-            problems = self._problems()
-        if problems:
-            raise DatasetError(self.name, problems)
-
-    def _problems(self) -> list[str]:
-        problems = [f"there are no {t}" for t in ("items", "queries") if getattr(self, t).empty]
-        for ids in (self.items["item_id"], self.queries["query_id"]):
-            repeated = ids[ids.duplicated()].unique()
-            problems += [f"{ids.name} {repeat} stands in more than one row" for repeat in repeated]
-        class_of = dict(zip(self.items["item_id"], self.items["class"], strict=True))
-        for query in self.queries.to_dict("records"):
-            name, item = query["query_id"], query["item_id"]
-            if item not in class_of:
-                problems.append(f"query {name} imitates the unknown item {item}")
-            elif class_of[item] != query["class"]:
-                problems.append(
-                    f"query {name} is of class {query['class']}, its item {item} is of class "
-                    f"{class_of[item]}"
-                )
-        return problems
-
-    @property
-    def item_paths(self) -> dict[str, str]:
-        """Item id → file path, as `QVIMModel.compute_similarities` takes it."""
-        return dict(zip(self.items["item_id"], self.items["path"].map(str), strict=True))
-
-    @property
-    def query_paths(self) -> dict[str, str]:
-        """Query id → file path, as `QVIMModel.compute_similarities` takes it."""
-        return dict(zip(self.queries["query_id"], self.queries["path"].map(str), strict=True))
-
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits of a hash over ids, classes, pairs and the files' content.
-
-        Results are comparable only where the fingerprints agree. The place on disk and the order
-        of the rows do not matter; a file that is not there counts as missing.
-        """
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        lines = [
-            "\t".join([*(str(row[c]) for c in columns if c != "path"), hash_file(row["path"])])
-            for table, columns in ((self.items, ITEM_COLUMNS), (self.queries, QUERY_COLUMNS))
-            for row in table.to_dict("records")
-        ]
-        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
-
-    def __repr__(self) -> str:
-        return (
-            f"RetrievalDataset {self.name}: {len(self.queries)} queries, {len(self.items)} items "
-            f"in {self.items['class'].nunique()} classes"
-        )
+__all__ = [
+    "DATASETS",
+    "DatasetError",
+    "DatasetWarning",
+    "QVIM_DEV_COLUMNS",
+    "QVIM_DEV_TABLE",
+    "RetrievalDataset",
+    "find_layout",
+    "hash_file",
+    "load_mini",
+    "open_dataset",
+    "read_qvim_dev",
+    "read_vimsketch",
+    "read_vocal_imitation_set",
+    "read_vocalsketch",
+]
 
 
-def hash_file(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's content in hexadecimal, or "missing"."""
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return "missing"
+class Layout(NamedTuple):
+    """How a data set looks on disk: it is known by any one of its marks."""
+
+    read: Callable[..., RetrievalDataset]
+    marks: tuple[tuple[str, ...], ...]
 
 
-def read_qvim_dev(folder: str | os.PathLike, *, allow_missing: bool = False) -> RetrievalDataset:
-    """Read a data set in the challenge's layout: ``Items/``, ``Queries/``, ``DEV Dataset.csv``.
-
-    Every file in Items is an item, also those that no query imitates. Suffixes match in any case,
-    a blank Label keeps its row, and a row without an item continues the one above.
-
-    Raises `DatasetError` listing all that is wrong: missing table, folders, columns or files,
-    queries listed for two items. With ``allow_missing`` the rows of missing files are left out,
-    with a warning that names them.
-    """
-    folder = Path(folder).resolve()
-    rows = _read_pairs(folder)
-    items, queries = _wav_files(folder / "Items"), _wav_files(folder / "Queries")
-    pairs: dict[str, str] = {}
-    problems, missing = [], []
-    for sound_class, item_name, query_name in rows:
-        item = _find(items, sound_class, item_name)
-        query = _find(queries, sound_class, query_name)
-        if item is None:
-            missing.append(f"Items/{sound_class}/{item_name}")
-        if query is None:
-            missing.append(f"Queries/{sound_class}/{query_name}")
-        if item is None or query is None:
-            continue
-        if pairs.setdefault(query, item) != item:
-            problems.append(f"query {query} is listed for two items: {pairs[query]} and {item}")
-    missing = list(dict.fromkeys(missing))
-    if missing and allow_missing:
-        listing = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-        warnings.warn(f"{folder}: left out {len(missing)} files: {listing}", stacklevel=2)
-    elif missing:
-        problems += [f"missing {name}" for name in missing]
-    if problems:
-        remedy = "Unpack the data set again, or pass allow_missing=True to leave those rows out."
-        raise DatasetError(folder, problems, remedy if missing else "")
-    return RetrievalDataset(
-        items=pd.DataFrame(
-            [(key, str(path), key.split("/")[0]) for key, path in items.items()],
-            columns=ITEM_COLUMNS,
-        ),
-        queries=pd.DataFrame(
-            [(q, str(queries[q]), q.split("/")[0], item) for q, item in sorted(pairs.items())],
-            columns=QUERY_COLUMNS,
-        ),
-        name=folder.name,
-    )
-
-
-def _read_pairs(folder: Path) -> list[tuple[str, str, str]]:
-    """(class, item name, query name) for each query in the table, in order."""
-    path = folder / QVIM_DEV_TABLE
-    wanted = [path, folder / "Items", folder / "Queries"]
-    absent = [f"there is no {p.name}" for p in wanted if not p.exists()]
-    if absent:
-        inside = [p.parent.name for p in folder.glob(f"*/{QVIM_DEV_TABLE}")]
-        remedy = f"Did you mean its folder {inside[0]}?" if inside else "Expected a folder that "
-        remedy += "" if inside else f"holds Items, Queries and {QVIM_DEV_TABLE!r}."
-        raise DatasetError(folder, absent, remedy)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(handle)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(path, [f"not a UTF-8 CSV file ({error})"], "Save it as UTF-8.") from None
-    header = next((n for n, line in enumerate(lines) if {"Class", "Items"} <= set(line)), None)
-    columns = lines[header] if header is not None else []
-    absent = [f"there is no column {c!r}" for c in QVIM_DEV_COLUMNS[1:] if c not in columns]
-    if absent:
-        raise DatasetError(path, absent, "Expected a banner row, then the header row.")
-    pairs, above = [], ("", "")
-    for line in lines[header + 1 :]:
-        row = dict(zip(columns, line, strict=False))
-        item = (row.get("Class", ""), row.get("Items", ""))
-        above = item if item[1] else above
-        pairs += [(*above, row[c]) for c in QVIM_DEV_COLUMNS[3:] if row.get(c)]
-    return pairs
-
-
-def _wav_files(folder: Path) -> dict[str, Path]:
-    """``Class/file.wav`` → path, for every WAV file in the folder's class folders."""
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() == ".wav" and p.is_file())
-    return {f"{path.parent.name}/{path.name}": path for path in paths if path.name[0] != "."}
-
-
-def _find(files: dict[str, Path], sound_class: str, name: str) -> str | None:
-    """The id of a file named in the table: exactly, else in any case, with or without suffix."""
-    wanted = f"{sound_class}/{name}"
-    if wanted in files:
-        return wanted
-    loose = {wanted.casefold(), f"{wanted}.wav".casefold()}
-    alike = [key for key in files if key.casefold() in loose]
-    return alike[0] if len(alike) == 1 else None
+_QVIM = Layout(read_qvim_dev, ((QVIM_DEV_TABLE,), ("Items", "Queries")))
+# Name, also of the folder in the data folder → layout.
+DATASETS = {
+    "qvim-mini": _QVIM,
+    "qvim-dev": _QVIM,
+    "vimsketch": Layout(
+        read_vimsketch, (("reference_file_names.csv",), ("references", "vocal_imitations"))
+    ),
+    "vocal-imitation-set": Layout(read_vocal_imitation_set, (("original_recordings",),)),
+    "vocalsketch": Layout(
+        read_vocalsketch, (("sound_recordings.csv",), ("sound_recordings", "vocal_imitations"))
+    ),
+}
 
 
 def load_mini(folder: str | os.PathLike | None = None) -> RetrievalDataset:
@@ -230,3 +69,78 @@ def load_mini(folder: str | os.PathLike | None = None) -> RetrievalDataset:
     from qvim_kit.paths import data_folder
 
     return read_qvim_dev(build_mini(folder or data_folder() / "qvim-mini"))
+
+
+def open_dataset(
+    name_or_folder: str | os.PathLike, *, allow_missing: bool = False
+) -> RetrievalDataset:
+    """Open a data set, whichever it is.
+
+    Args:
+        name_or_folder: the name of a data set ("qvim-mini", "qvim-dev", "vimsketch",
+            "vocal-imitation-set", "vocalsketch"), which is looked for in the data folder; or any
+            folder that has the layout of one of them, also if the layout begins one folder
+            deeper. A folder that bears such a name is meant by "./vimsketch".
+        allow_missing: leave out rows whose files are missing, with a warning.
+
+    Raises `DatasetError`: where nothing is found it says how to fetch the data set or what a
+    folder should hold; else all that is wrong with the data set.
+
+    >>> open_dataset("qvim-mini")  # doctest: +SKIP
+    RetrievalDataset qvim-mini: 192 queries, 96 items in 12 classes
+    """
+    if name_or_folder == "qvim-mini":
+        return load_mini()
+    read, folder = find_layout(name_or_folder)
+    return read(folder, allow_missing=allow_missing)
+
+
+def find_layout(
+    name_or_folder: str | os.PathLike,
+) -> tuple[Callable[..., RetrievalDataset], Path]:
+    """The reader and the folder that `open_dataset` uses; nothing is read.
+
+    Raises `DatasetError` where the folder is not there or holds no data set, or several.
+    """
+    name = os.fspath(name_or_folder)
+    if name in DATASETS:
+        from qvim_kit.paths import data_folder
+
+        return _find_named(name, data_folder() / name)
+    folder = Path(name).expanduser().resolve()
+    if not folder.is_dir():
+        remedy = f"Expected a folder, or the name of a data set: {', '.join(DATASETS)}."
+        raise DatasetError(name, [f"no such folder (now in {Path.cwd()})"], remedy)
+    for candidates in ([folder], sorted(p for p in folder.iterdir() if p.is_dir())):
+        found = [(layout, p) for p in candidates if (layout := _layout_of(p))]
+        if len(found) == 1:
+            return found[0][0].read, found[0][1]
+        if found:
+            inside = [f"{p.name} is one" for _, p in found]
+            raise DatasetError(folder, inside, "It holds several data sets; open one of them.")
+    known = "; ".join(
+        f"{name} has {' or '.join(' and '.join(mark) for mark in layout.marks)}"
+        for name, layout in DATASETS.items()
+        if name != "qvim-mini"
+    )
+    raise DatasetError(folder, ["holds no data set of a known layout"], f"Expected: {known}.")
+
+
+def _find_named(name: str, folder: Path) -> tuple[Callable[..., RetrievalDataset], Path]:
+    layout = DATASETS[name]
+    if not folder.is_dir() or not any(folder.iterdir()):
+        how = "data mini" if name == "qvim-mini" else f"data fetch {name}"
+        remedy = f"Run `qvim {how}`, or unpack it there (QVIM_DATA sets another data folder)."
+        raise DatasetError(name, [f"is not in {folder}"], remedy)
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    fitting = [path for path in (folder, *inside) if _layout_of(path) == layout]
+    # Where nothing fits, the reader says what is not there.
+    return layout.read, fitting[0] if fitting else folder
+
+
+def _layout_of(folder: Path) -> Layout | None:
+    for layout in DATASETS.values():
+        for mark in layout.marks:
+            if all((folder / name).exists() for name in mark):
+                return layout
+    return None

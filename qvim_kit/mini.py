@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from qvim_kit import effects, synth
-from qvim_kit.datasets import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE
+from qvim_kit.readers_qvim import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE
 
 SAMPLE_RATE = 32_000
 EFFECTS_PER_CLASS = 8
@@ -42,7 +42,7 @@ def build_mini(
     recipe = _recipe(classes, effects_per_class)
     if _built_from(folder) == recipe:
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _check_place(folder)
     workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     workshop.chmod(0o755)  # mkdtemp's 0700 would shut out the other users of a shared machine
     try:
@@ -114,6 +114,22 @@ def _recipe(classes: list[str], effects_per_class: int) -> str:
     return digest.hexdigest()
 
 
+def _check_place(folder: Path) -> None:
+    """Refuse a folder of other content, or one that cannot be made, before the work."""
+    try:
+        if folder.exists() and not _built_from(folder) and any(folder.iterdir()):
+            problem = "holds something that is not the mini data set; move it away"
+            raise FileExistsError(f"{folder}: {problem}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, PermissionError) as error:
+        problem = f"cannot be made ({error.strerror}); set QVIM_DATA to another folder"
+        raise OSError(f"{folder}: {problem}") from None
+    except FileExistsError as error:
+        if error.errno is None:  # our own
+            raise
+        raise OSError(f"{folder.parent}: is a file, expected a folder; see QVIM_DATA") from None
+
+
 def _built_from(folder: Path) -> str | None:
     recipe = folder / "recipe.txt"
     return recipe.read_text() if recipe.is_file() else None
@@ -122,10 +138,6 @@ def _built_from(folder: Path) -> str | None:
 def _move(workshop: Path, folder: Path, recipe: str) -> None:
     """Put the finished folder in place of an older one, unless another process was faster."""
     if folder.exists() and _built_from(folder) != recipe:
-        if _built_from(folder) is None and any(folder.iterdir()):
-            raise FileExistsError(
-                f"{folder}: holds something that is not the mini data set; move it away"
-            )
         folder.rename(workshop.with_name(workshop.name + "-old"))
         shutil.rmtree(workshop.with_name(workshop.name + "-old"), ignore_errors=True)
     try:

@@ -50,7 +50,7 @@ def test_problems_are_one_message_without_traceback(small, capsys, tmp_path):
     err = capsys.readouterr().err
     assert "missing query Bell/Bell_1_imitation_1.wav" in err and "Traceback" not in err
     assert main(["evaluate", str(path), "--data", str(tmp_path)]) == 1
-    assert "no DEV Dataset.csv" in capsys.readouterr().err
+    assert "holds no data set" in capsys.readouterr().err
     worst = ["evaluate", str(tmp_path / "less.json"), "--data", str(folder), "--missing", "worst"]
     assert main(worst) == 0
     assert "4 scores missing" in capsys.readouterr().out
@@ -77,13 +77,26 @@ def test_embed_keeps_the_good_and_names_the_bad(small, capsys, tmp_path):
 
 
 def test_embed_states_what_it_looked_for(capsys, tmp_path):
-    for folder, message in ((tmp_path / "absent", "no such folder"), (tmp_path, "no audio files")):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "._debris.wav").write_text("what macOS leaves beside its files")
+    for folder, message in (
+        (tmp_path / "absent", "nothing, no folder"),
+        (tmp_path / "file", "a file, no folder"),
+        (tmp_path, "no audio files"),
+    ):
         assert main(["embed", str(folder), "-o", str(tmp_path / "x.npz"), "--system", "2dft"]) == 1
         assert message in capsys.readouterr().err
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 8_000)
-    arguments = ["embed", str(tmp_path), "-o", str(tmp_path / "no" / "x.npz"), "--system", "2dft"]
-    assert main(arguments) == 1
-    assert "no such folder for the output" in capsys.readouterr().err
+    (tmp_path / "folder.npz").mkdir()
+    for output, message in (
+        (tmp_path / "no" / "x.npz", "is no folder that can be written"),
+        (tmp_path, "is a folder, expected a file"),
+        (tmp_path / "folder.npz", "is a folder, expected a file"),
+    ):
+        assert main(["embed", str(tmp_path), "-o", str(output), "--system", "2DFT"]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["embed", str(tmp_path), "-o", str(tmp_path / "x"), "--system", "mfcc"]) == 1
+    assert "--system mfcc: expected 2dft, mn01_as, " in capsys.readouterr().err
 
 
 def test_embed_without_weights_says_which_file_to_put_where(capsys, tmp_path, monkeypatch):
@@ -92,6 +105,17 @@ def test_embed_without_weights_says_which_file_to_put_where(capsys, tmp_path, mo
     assert main(["embed", str(tmp_path), "-o", str(tmp_path / "x.npz")]) == 1
     err = capsys.readouterr().err
     assert "put mn04_as_mAP_432.pt" in err and str(tmp_path / "cache") in err
+
+
+def test_data_check_lists_what_is_wrong(small, capsys, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(small[0], tmp_path / "small")
+    assert main(["data", "check", str(folder)]) == 0
+    (folder / "Items" / "Bell" / "Bell_1.wav").write_bytes(b"")
+    capsys.readouterr()
+    assert main(["data", "check", str(folder)]) == 1
+    assert "Bell_1.wav" in capsys.readouterr().out
 
 
 def test_data_mini_says_where_it_is(capsys):

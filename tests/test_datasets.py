@@ -1,9 +1,20 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from published_layouts import make_vimsketch, make_vis, make_vocalsketch
 
-from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini, read_qvim_dev
+from qvim_kit.datasets import (
+    DATASETS,
+    DatasetError,
+    RetrievalDataset,
+    load_mini,
+    open_dataset,
+    read_qvim_dev,
+)
 from qvim_kit.mini import build_mini
 
 BANNER = "QVIM dev set,,,,,"
@@ -176,8 +187,73 @@ def test_mini_does_not_overwrite_what_is_not_its_own(tmp_path):
         build_mini(tmp_path / "mini", ["Bell"], 1)
     assert (tmp_path / "mini" / "thesis.txt").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 1
+    for place in (tmp_path / "mini" / "thesis.txt", tmp_path / "mini" / "thesis.txt" / "mini"):
+        with pytest.raises(OSError, match="thesis.txt"):
+            build_mini(place, ["Bell"], 1)
 
 
 def test_frames_with_other_index_are_accepted(dataset):
     frame = dataset.items.set_index(pd.Index(range(100, 112)))
     assert RetrievalDataset(frame, dataset.queries).items.index[0] == 0
+
+
+PLACES = {
+    "qvim-dev": lambda folder: make(folder, AWKWARD_ROWS, AWKWARD_FILES),
+    "vimsketch": make_vimsketch,
+    "vocal-imitation-set": make_vis,
+    "vocalsketch": make_vocalsketch,
+}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data folder of its own."""
+    monkeypatch.setenv("QVIM_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("deeper", ["", "Vim_Sketch_Dataset"])
+def test_open_by_name_or_by_folder(data, tmp_path, name, deeper):
+    PLACES[name](data / name / deeper)
+    (data / name / "__MACOSX").mkdir()
+    fingerprint = open_dataset(name).fingerprint()
+    (data / name).rename(tmp_path / "elsewhere")
+    for folder in (tmp_path / "elsewhere", str(tmp_path / "elsewhere" / deeper)):
+        assert open_dataset(folder).fingerprint() == fingerprint
+    with pytest.raises(DatasetError, match=f"(?s)is not in .*qvim data fetch {name}"):
+        open_dataset(name)
+
+
+def test_every_name_is_tested_and_mini_is_built(monkeypatch):
+    assert {*PLACES, "qvim-mini"} == set(DATASETS)
+    assert len(open_dataset("qvim-mini").items) == 96
+
+
+def test_an_incomplete_data_set_says_what_it_lacks(data):
+    (data / "vimsketch" / "references").mkdir(parents=True)
+    with pytest.raises(DatasetError, match="(?s)no reference_file_names.csv.*no vocal_imitations"):
+        open_dataset("vimsketch")
+
+
+def test_open_passes_allow_missing_on(tmp_path):
+    folder = make(tmp_path, AWKWARD_ROWS, AWKWARD_FILES[2:-1])
+    with pytest.warns(UserWarning, match="left out 3"):
+        assert len(open_dataset(folder, allow_missing=True).queries) == 3
+
+
+def test_open_says_what_it_expects(tmp_path):
+    with pytest.raises(DatasetError, match="(?s)no such folder.*qvim-mini, qvim-dev, vimsketch"):
+        open_dataset(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="(?s)no data set of a known.*original_recordings"):
+        open_dataset(tmp_path / "empty")
+    for name in ("a", "b"):
+        make(tmp_path / name, AWKWARD_ROWS, AWKWARD_FILES)
+    with pytest.raises(DatasetError, match="(?s)a is one.*b is one.*open one of them"):
+        open_dataset(tmp_path)
+
+
+def test_the_builder_of_the_mini_set_does_not_import_the_face():
+    code = "import qvim_kit.mini, sys; print('qvim_kit.datasets' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

@@ -1,0 +1,162 @@
+"""Names written in lists and tables ↔ the files that are really there. For the readers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from qvim_kit.tables import DatasetError
+
+REMEDY = "Unpack the data set again, or pass allow_missing=True to leave those rows out."
+
+
+class DatasetWarning(UserWarning):
+    """Files that a reader leaves out; ``names`` holds all of them, the message the first five."""
+
+    def __init__(self, where: Path, what: str, names: Sequence[str]):
+        listing = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        super().__init__(f"{where}: {what.format(len(names))}: {listing}")
+        self.names = list(names)
+
+
+class UnlistedFiles(DatasetWarning):
+    """Files that are there, but in no list."""
+
+    def __init__(self, where: Path, names: Sequence[str]):
+        super().__init__(where, "{} files are in no list and are left out", names)
+
+
+class AudioFolder:
+    """The WAV files below one folder, found by the names that lists give them.
+
+    Suffixes match in any case. Hidden files are not seen, such as macOS's ``._dog.wav``.
+
+    Args:
+        folder: need not exist; then it holds no files.
+        pattern: which files, as of `Path.glob`: "*" directly in the folder, "**/*" at any depth.
+    """
+
+    def __init__(self, folder: Path, pattern: str = "*"):
+        self.folder = folder
+        files = (path for path in folder.glob(pattern) if path.suffix.lower() == ".wav")
+        named = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
+        self.paths: dict[str, Path] = {
+            name: path
+            for name, path in named.items()
+            if not any(part[0] == "." for part in name.split("/")) and path.is_file()
+        }
+        self._alike: dict[str, list[str]] = {}
+        for name in self.paths:
+            self._alike.setdefault(key_of(name), []).append(name)
+
+    def find(self, name: str) -> str | None:
+        """The file's name on disk: exactly, else in any case, with or without suffix."""
+        if name in self.paths:
+            return name
+        alike = self._alike.get(key_of(name), [])
+        return alike[0] if len(alike) == 1 else None
+
+
+def key_of(name: str) -> str:
+    """A name without what file systems and archives change: case, suffix, Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold().removesuffix(".wav")
+
+
+def require(folder: Path, names: Sequence[str], expected: str) -> None:
+    """Check that a data set's folder holds these files and folders.
+
+    Raises `DatasetError` listing all that are not there; it names a folder inside that has them.
+    """
+    absent = [f"there is no {name}" for name in names if not (folder / name).exists()]
+    if absent:
+        inside = [path.name for path in sorted(folder.glob("*")) if (path / names[0]).exists()]
+        remedy = f"Did you mean its folder {inside[0]}?" if inside else f"Expected {expected}."
+        raise DatasetError(folder, absent, remedy)
+
+
+def read_text(path: Path) -> str:
+    """A list or table as text; raises `DatasetError` where it is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(path, [f"not a UTF-8 CSV file ({error})"], "Save it as UTF-8.") from None
+
+
+def read_names(path: Path) -> list[str]:
+    """A list of file names without header, one a line; commas belong to the name."""
+    # Not str.splitlines, which also breaks at characters that may stand in a name.
+    lines = [line.strip() for line in io.StringIO(read_text(path), newline=None)]
+    # Spreadsheets put quotes around a name that holds a comma.
+    return [
+        line[1:-1].replace('""', '"') if line[0] == line[-1] == '"' else line
+        for line in lines
+        if line
+    ]
+
+
+def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
+    """A table with header as one dict a row, cells stripped, blank rows left out.
+
+    Raises `DatasetError` listing the columns that are not there.
+    """
+    # Only free text of participants holds other bytes than ASCII; it must not cost the table.
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    try:
+        lines = [
+            [cell.strip() for cell in line]
+            for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+            if any(map(str.strip, line))
+        ]
+    except csv.Error as error:
+        raise DatasetError(path, [f"not a CSV file ({error})"], "Unpack it again.") from None
+    header = lines[0] if lines else []
+    absent = [f"there is no column {c!r}, found {header}" for c in columns if c not in header]
+    if absent:
+        raise DatasetError(path, absent)
+    return [dict(zip(header, line, strict=False)) for line in lines[1:]]
+
+
+def unique_ids(files: Sequence[tuple[str, str, str]]) -> list[str]:
+    """(class, file name, folder) → ``Class/file.wav``; the folder in between where two are alike.
+
+    >>> unique_ids([("a", "x.wav", "set1"), ("a", "x.wav", "set2"), ("b", "x.wav", "set2")])
+    ['a/set1/x.wav', 'a/set2/x.wav', 'b/x.wav']
+    """
+    seen = Counter((sound_class, name) for sound_class, name, _ in files)
+    return [
+        f"{sound_class}/{name}"
+        if seen[sound_class, name] == 1
+        else f"{sound_class}/{folder}/{name}"
+        for sound_class, name, folder in files
+    ]
+
+
+def settle(
+    folder: Path,
+    problems: Iterable[str],
+    missing: dict[str, str],
+    unlisted: Iterable[str] = (),
+    allow_missing: bool = False,
+) -> None:
+    """Warn or raise once, with everything that a reader found wrong.
+
+    Args:
+        problems: what no option can excuse.
+        missing: name → what is wrong, of rows that ``allow_missing`` leaves out.
+        unlisted: files that are there, but in no list.
+    """
+    problems, unlisted = list(problems), list(unlisted)
+    if unlisted:
+        warnings.warn(UnlistedFiles(folder, unlisted), stacklevel=3)
+    if missing and allow_missing:
+        warnings.warn(DatasetWarning(folder, "left out {} files", list(missing)), stacklevel=3)
+    elif missing:
+        problems += missing.values()
+    if problems:
+        excusable = missing and not allow_missing
+        raise DatasetError(folder, problems, REMEDY if excusable else "")

@@ -1,0 +1,120 @@
+"""What every data set becomes: two tables, items to find and queries that imitate them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+ITEM_COLUMNS = ("item_id", "path", "class")
+QUERY_COLUMNS = ("query_id", "path", "class", "item_id")
+
+
+class DatasetError(ValueError):
+    """A data set cannot be used; the message lists every problem, not only the first."""
+
+    def __init__(self, where: str | os.PathLike, problems: list[str], remedy: str = ""):
+        shown = problems[:50]
+        if len(problems) > len(shown):
+            shown = [*shown, f"… and {len(problems) - len(shown)} more"]
+        lines = [f"{where}: {len(problems)} problem(s)", *(f"  {line}" for line in shown)]
+        super().__init__("\n".join(lines + ([remedy] if remedy else [])))
+        self.problems = problems
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RetrievalDataset:
+    """What is searched, and what it is searched with.
+
+    Notebook: 01_explore_the_data.
+
+    Args:
+        items: one row an item; columns item_id, path, class.
+        queries: one row a query; columns query_id, path, class, item_id (the imitated item).
+        name: for tables and messages.
+
+    The readers make ids of the form ``Class/file.wav``, unique by construction. Raises
+    `DatasetError` with every missing column, repeated id, and query whose item is unknown or of
+    another class.
+    """
+
+    items: pd.DataFrame
+    queries: pd.DataFrame
+    name: str = "data set"
+
+    def __post_init__(self):
+        problems = [
+            f"{table}: there is no column {column!r}, found {list(getattr(self, table).columns)}"
+            for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS))
+            for column in columns
+            if column not in getattr(self, table)
+        ]
+        if not problems:
+            # Tables of our own, numbered from 0, so that a caller's later edits do not reach us.
+            object.__setattr__(self, "items", self.items.reset_index(drop=True))
+            object.__setattr__(self, "queries", self.queries.reset_index(drop=True))
+            problems = self._problems()
+        if problems:
+            raise DatasetError(self.name, problems)
+
+    def _problems(self) -> list[str]:
+        problems = [f"there are no {t}" for t in ("items", "queries") if getattr(self, t).empty]
+        for ids in (self.items["item_id"], self.queries["query_id"]):
+            repeated = ids[ids.duplicated()].unique()
+            problems += [f"{ids.name} {repeat} stands in more than one row" for repeat in repeated]
+        class_of = dict(zip(self.items["item_id"], self.items["class"], strict=True))
+        for query in self.queries.to_dict("records"):
+            name, item = query["query_id"], query["item_id"]
+            if item not in class_of:
+                problems.append(f"query {name} imitates the unknown item {item}")
+            elif class_of[item] != query["class"]:
+                problems.append(
+                    f"query {name} is of class {query['class']}, its item {item} is of class "
+                    f"{class_of[item]}"
+                )
+        return problems
+
+    @property
+    def item_paths(self) -> dict[str, str]:
+        """Item id → file path, as `QVIMModel.compute_similarities` takes it."""
+        return dict(zip(self.items["item_id"], self.items["path"].map(str), strict=True))
+
+    @property
+    def query_paths(self) -> dict[str, str]:
+        """Query id → file path, as `QVIMModel.compute_similarities` takes it."""
+        return dict(zip(self.queries["query_id"], self.queries["path"].map(str), strict=True))
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of a hash over ids, classes, pairs and the files' content.
+
+        Results are comparable only where the fingerprints agree. The place on disk and the order
+        of the rows do not matter; a file that is not there counts as missing.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        lines = [
+            "\t".join([*(str(row[c]) for c in columns if c != "path"), hash_file(row["path"])])
+            for table, columns in ((self.items, ITEM_COLUMNS), (self.queries, QUERY_COLUMNS))
+            for row in table.to_dict("records")
+        ]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        return (
+            f"RetrievalDataset {self.name}: {len(self.queries)} queries, {len(self.items)} items "
+            f"in {self.items['class'].nunique()} classes"
+        )
+
+
+def hash_file(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content in hexadecimal, or "missing"."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return "missing"
