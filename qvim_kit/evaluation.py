@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,7 @@ from qvim_kit import metrics
 from qvim_kit.alignment import align
 from qvim_kit.intervals import bootstrap_interval, paired_permutation_test, random_reciprocal_rank
 from qvim_kit.report import Report
-
-if TYPE_CHECKING:
-    from qvim_kit.datasets import RetrievalDataset
+from qvim_kit.tables import RetrievalDataset
 
 Similarities = Mapping | pd.DataFrame | str | os.PathLike
 
@@ -46,6 +44,9 @@ def evaluate(
 
     Raises `alignment.SimilarityError` listing all that is wrong before anything is computed.
     """
+    if not isinstance(dataset, RetrievalDataset):
+        found = type(dataset).__name__
+        raise TypeError(f"dataset: found {found}, expected what datasets.open_dataset returns")
     aligned = align(similarities, dataset, missing)
     items, queries = dataset.items, dataset.queries
     imitated = items["item_id"].isin(queries["item_id"]).to_numpy()

@@ -47,6 +47,10 @@ class RetrievalDataset:
     name: str = "data set"
 
     def __post_init__(self):
+        for name, table in (("items", self.items), ("queries", self.queries)):
+            if not isinstance(table, pd.DataFrame):
+                found = type(table).__name__
+                raise TypeError(f"{name}: found {found}, expected a pandas DataFrame")
         problems = [
             f"{table}: there is no column {column!r}, found {list(getattr(self, table).columns)}"
             for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS))
@@ -63,6 +67,15 @@ class RetrievalDataset:
 
     def _problems(self) -> list[str]:
         problems = [f"there are no {t}" for t in ("items", "queries") if getattr(self, t).empty]
+        problems += [
+            f"{table}: {column} in row {row} is {value!r}, expected text"
+            for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS))
+            for column in columns
+            for row, value in enumerate(getattr(self, table)[column])
+            if not isinstance(value, (str, os.PathLike) if column == "path" else str)
+        ]
+        if problems:
+            return problems
         for ids in (self.items["item_id"], self.queries["query_id"]):
             repeated = ids[ids.duplicated()].unique()
             problems += [f"{ids.name} {repeat} stands in more than one row" for repeat in repeated]
@@ -116,5 +129,5 @@ def hash_file(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content in hexadecimal, or "missing"."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return "missing"

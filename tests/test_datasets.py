@@ -150,6 +150,21 @@ def test_fingerprint_follows_content_not_place_or_order(tmp_path):
     assert fewer.fingerprint() != first.fingerprint()
 
 
+def test_tables_of_another_kind_are_named(dataset):
+    with pytest.raises(TypeError, match="items: found list, expected a pandas DataFrame"):
+        RetrievalDataset(list(dataset.items["item_id"]), dataset.queries)
+    for column, value in (("item_id", 7), ("class", float("nan")), ("path", None)):
+        items = dataset.items.astype(object)
+        items.loc[2, column] = value
+        with pytest.raises(DatasetError, match=f"items: {column} in row 2 is .*expected text"):
+            RetrievalDataset(items, dataset.queries)
+
+
+def test_a_folder_in_place_of_a_file_counts_as_missing(dataset, tmp_path):
+    items = dataset.items.assign(path=str(tmp_path))
+    assert RetrievalDataset(items, dataset.queries).fingerprint() == dataset.fingerprint()
+
+
 def test_tables_are_copies(dataset):
     items = dataset.items.copy()
     own = RetrievalDataset(items, dataset.queries)
