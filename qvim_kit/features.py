@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 import torchaudio
@@ -38,6 +40,11 @@ class LogMel(torch.nn.Module):
         fmax: float = 15_000.0,
     ):
         super().__init__()
+        if not 0 <= fmin < fmax <= sample_rate / 2:
+            raise ValueError(
+                f"LogMel: found fmin {fmin} and fmax {fmax} Hz, expected "
+                f"0 ≤ fmin < fmax ≤ {sample_rate / 2:.0f}, half the sample rate"
+            )
         self.sample_rate, self.mels, self.fmin, self.fmax = sample_rate, mels, fmin, fmax
         # Constants, not weights: they stay out of checkpoints.
         window = torch.hann_window(WINDOW, periodic=False)
@@ -51,6 +58,7 @@ class LogMel(torch.nn.Module):
                 f"LogMel: found waveforms of shape {tuple(waveforms.shape)}, "
                 f"expected (batch, samples) with at least {N_FFT // 2 + 2} samples"
             )
+        waveforms = waveforms.to(self.window.dtype)
         emphasised = waveforms[:, 1:] - PRE_EMPHASIS * waveforms[:, :-1]
         spectrum = torch.stft(
             emphasised, N_FFT, HOP, WINDOW, self.window, center=True, return_complex=True
@@ -71,6 +79,88 @@ def mel_filters(sample_rate: int, mels: int, fmin: float, fmax: float) -> torch.
     return torch.nn.functional.pad(filters, (0, 1))  # Kaldi leaves out the Nyquist bin
 
 
+def mel_to_audio(
+    log_mel: torch.Tensor,
+    front_end: LogMel | None = None,
+    iterations: int = 32,
+    seed: int = 0,
+) -> torch.Tensor:
+    """A log-mel back to a waveform: hear what the encoder hears.
+
+    Undoes `LogMel` step by step. The mel bands give the power spectrum that explains them best,
+    never negative; Griffin-Lim finds phases for it, as the log-mel holds none; a recursive
+    filter takes the pre-emphasis back.
+
+    Source: Lee & Seung, "Algorithms for Non-negative Matrix Factorization", NIPS 2000, eq. 5
+    (`torchaudio.transforms.InverseMelScale` cannot: several low mel bands share one frequency
+    bin); Perraudin et al., "A fast Griffin-Lim algorithm", WASPAA 2013.
+    Notebook: 01_explore_the_data.
+
+    Args:
+        log_mel: what ``front_end`` returned.
+        front_end: the default `LogMel` if left out.
+        iterations: of Griffin-Lim; more sound less hollow.
+        seed: of the phases it starts from.
+
+    Shape: (batch, mels, frames) → (batch, samples), at the front end's sample rate, samples =
+    320 (frames - 1) + 1. Raises ValueError for another shape or fewer than 3 frames.
+    """
+    front_end = LogMel() if front_end is None else front_end
+    if log_mel.ndim != 3 or log_mel.shape[1] != front_end.mels or log_mel.shape[2] < 3:
+        raise ValueError(
+            f"mel_to_audio: found log_mel of shape {tuple(log_mel.shape)}, "
+            f"expected (batch, {front_end.mels}, frames) with at least 3 frames"
+        )
+    if not len(log_mel):
+        return log_mel.new_zeros(0, HOP * (log_mel.shape[2] - 1) + 1)
+    # Clip by clip: a sound does not depend on its neighbours, and large batches are slower.
+    # On the CPU: one seed, one sound, wherever the log-mel lies.
+    clips = log_mel.detach().float().cpu().split(1)
+    sounds = [_invert(clip, front_end, iterations, seed) for clip in clips]
+    return torch.cat(sounds).to(log_mel.device)
+
+
+def _invert(log_mel: torch.Tensor, front_end: LogMel, iterations: int, seed: int) -> torch.Tensor:
+    mel = torch.exp(log_mel * 5.0 - 4.5) - 1e-5
+    mel[mel < 1e-10] = 0  # what rounding leaves of silence
+    power = _undo_mel(mel, front_end.filters.to(mel))
+    with torch.random.fork_rng(devices=[]):  # griffinlim asks the global generator
+        torch.default_generator.manual_seed(seed)
+        emphasised = torchaudio.functional.griffinlim(
+            power,
+            window=front_end.window.to(mel),
+            n_fft=N_FFT,
+            hop_length=HOP,
+            win_length=WINDOW,
+            power=2.0,
+            n_iter=iterations,
+            momentum=0.99,
+            length=HOP * (log_mel.shape[2] - 1),
+            rand_init=True,
+        )
+    # x[t + 1] = y[t] + 0.97 x[t] from x[0] = 0. torchaudio's deemphasis would clip to [-1, 1].
+    return torchaudio.functional.lfilter(
+        torch.nn.functional.pad(emphasised, (1, 0)),
+        a_coeffs=mel.new_tensor([1.0, -PRE_EMPHASIS]),
+        b_coeffs=mel.new_tensor([1.0, 0.0]),
+        clamp=False,
+    )
+
+
+def _undo_mel(mel: torch.Tensor, filters: torch.Tensor, iterations: int = 30) -> torch.Tensor:
+    """The power spectrum ≥ 0 whose mel bands are nearest in Kullback-Leibler divergence.
+
+    Multiplying keeps it positive. Unlike least squares it fits soft bands as well as loud
+    ones, which is what counts after a log.
+    """
+    tiny = 1e-12
+    reach = filters.sum(0)[:, None].clamp(min=tiny)
+    power = filters.T @ mel / (filters.T @ filters.sum(1, keepdim=True)).clamp(min=tiny)
+    for _ in range(iterations):
+        power = power * (filters.T @ (mel / (filters @ power + tiny))) / reach
+    return power
+
+
 def cqt(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:
     """Magnitude of the constant-Q transform: 63 bins from 55 Hz, twelve an octave.
 
@@ -86,14 +176,17 @@ def cqt(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:
         CQT_BINS, fmin=CQT_LOWEST_HZ, bins_per_octave=CQT_BINS_PER_OCTAVE
     )
     lengths, _ = librosa.filters.wavelet_lengths(freqs=frequencies, **bins)
-    spectrum = librosa.cqt(
-        np.asarray(waveforms, dtype=np.float32),
-        hop_length=CQT_HOP,
-        fmin=CQT_LOWEST_HZ,
-        n_bins=CQT_BINS,
-        bins_per_octave=CQT_BINS_PER_OCTAVE,
-        **bins,
-    )
+    with warnings.catch_warnings():
+        # A sound shorter than the longest filter is padded, which is what we want.
+        warnings.filterwarnings("ignore", "n_fft=")
+        spectrum = librosa.cqt(
+            np.asarray(waveforms, dtype=np.float32),
+            hop_length=CQT_HOP,
+            fmin=CQT_LOWEST_HZ,
+            n_bins=CQT_BINS,
+            bins_per_octave=CQT_BINS_PER_OCTAVE,
+            **bins,
+        )
     # librosa scales by 1 / sqrt(length); a sine keeps its amplitude with 2 / length.
     return np.abs(spectrum) * (2 / np.sqrt(lengths))[:, None].astype(np.float32)
 
@@ -113,8 +206,11 @@ def two_dft(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:
     Shape: (…, samples) → (…, 63 · frames), float32, frames = 1 + samples // 64.
     """
     waveforms = np.asarray(waveforms)
-    if waveforms.ndim == 0 or waveforms.shape[-1] == 0:
-        raise ValueError(f"two_dft: found shape {waveforms.shape}, expected (…, samples)")
+    if waveforms.ndim == 0 or waveforms.shape[-1] == 0 or not np.isfinite(waveforms).all():
+        raise ValueError(
+            f"two_dft: found shape {waveforms.shape} or values that are not finite, "
+            "expected (…, samples), at least one and all finite"
+        )
     spectrum = np.fft.fftshift(np.fft.fft2(cqt(waveforms, sample_rate)), axes=(-2, -1))
     magnitude = np.abs(spectrum).astype(np.float32)
     return magnitude.reshape(*magnitude.shape[:-2], -1)

@@ -1,0 +1,237 @@
+"""Augmentations of waveforms; each is called ``augment(x, generator)``, see `Augmentation`.
+
+Notebook: 02_augment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+
+from qvim_kit.augmentation import Augmentation, normal, spans, uniform
+from qvim_kit.stretch import resample, stretch
+
+
+@dataclass(frozen=True)
+class Roll(Augmentation):
+    """Shift in time, the end coming in again at the beginning.
+
+    The furthest shift either way is ``max_samples`` or ``max_fraction`` of the clip's length,
+    whichever is more.
+
+    Source: Greif et al., "Improving Query-by-Vocal Imitation with Contrastive Learning and
+    Audio Pretraining", DCASE 2024. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    max_samples: int = 0
+    max_fraction: float = 0.0
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        furthest = max(self.max_samples, int(self.max_fraction * x.shape[1]))
+        shifts = uniform(0, 1, len(x), generator) * (2 * furthest + 1)
+        shifts = (shifts.long() - furthest).tolist()
+        return torch.stack([clip.roll(shift) for clip, shift in zip(x, shifts, strict=True)])
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        found = (self.max_samples, self.max_fraction)
+        return [(min(found) < 0, f"shift: found {found}, expected 0 or more")]
+
+
+@dataclass(frozen=True)
+class Gain(Augmentation):
+    """Louder or softer by up to ``max_db`` decibels, uniform in decibels; nothing is clipped.
+
+    Source: 20 log10 of the amplitude. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    max_db: float
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        factor = 10 ** (uniform(-self.max_db, self.max_db, len(x), generator) / 20)
+        return x * factor.to(x)[:, None]
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        return [(self.max_db < 0, f"max_db: found {self.max_db}, expected 0 or more")]
+
+
+@dataclass(frozen=True)
+class AddNoise(Augmentation):
+    """Add noise at a level drawn from a range, either relative to the clip or absolute.
+
+    Args:
+        snr_db: lowest and highest signal-to-noise ratio over the whole clip, dB; silence stays
+            silent. (inf, inf) adds nothing.
+        amplitude: lowest and highest standard deviation of the noise, full scale = 1.
+        color: "white", or "pink" with power proportional to 1 / frequency.
+
+    Source: `torchaudio.functional.add_noise`. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    snr_db: tuple[float, float] | None = None
+    amplitude: tuple[float, float] | None = None
+    color: str = "white"
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        low, high = self.snr_db or self.amplitude
+        level = uniform(low, high, len(x), generator).to(x)
+        noise = normal(x, generator)
+        if self.color == "pink":
+            spectrum = torch.fft.rfft(noise)
+            bins = torch.arange(spectrum.shape[1], device=x.device).clamp(min=1)
+            noise = torch.fft.irfft(spectrum / bins.sqrt(), x.shape[1])
+            noise /= noise.square().mean(1, keepdim=True).sqrt()
+        if self.snr_db:
+            return torchaudio.functional.add_noise(x, noise, level)
+        return x + level[:, None] * noise
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        colors, one = ("white", "pink"), (self.snr_db is None) != (self.amplitude is None)
+        low, high = self.snr_db or self.amplitude or (0, 0)
+        return [
+            (not one, "give either snr_db or amplitude"),
+            (not low <= high, f"range: found ({low}, {high}), expected low <= high"),
+            (bool(self.amplitude) and low < 0, f"amplitude: found {low}, expected 0 or more"),
+            (self.color not in colors, f"color: found {self.color!r}, expected one of {colors}"),
+        ]
+
+
+@dataclass(frozen=True)
+class PitchShift(Augmentation):
+    """Higher or lower by up to ``max_semitones``, uniform in semitones; the tempo stays.
+
+    Source: resampling, undone in time by a phase vocoder, as Laroche & Dolson, "New
+    Phase-Vocoder Techniques for Pitch-Shifting, Harmonizing and Other Exotic Effects",
+    WASPAA 1999, describe it. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    max_semitones: float
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        limit = self.max_semitones
+        factor = 2 ** (uniform(-limit, limit, len(x), generator) / 12)
+        return _change(x, factor, lambda x, f: stretch(resample(x, f), 1 / f, x.shape[1]))
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        found = self.max_semitones
+        return [(not 0 <= found <= 36, f"max_semitones: found {found}, expected 0 to 36")]
+
+
+@dataclass(frozen=True)
+class TimeStretch(Augmentation):
+    """Faster or slower at the same pitch; a rate of 2 plays twice as fast.
+
+    The beginning stays in place; what grows too long is cut, what is too short ends in silence.
+
+    Source: `qvim_kit.stretch.stretch`, a phase vocoder. Shape: (batch, samples).
+    Notebook: 02_augment.
+    """
+
+    min_rate: float
+    max_rate: float
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        rate = uniform(self.min_rate, self.max_rate, len(x), generator)
+        return _change(x, rate, lambda x, rate: stretch(x, rate, x.shape[1]))
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        found = (self.min_rate, self.max_rate)
+        return [
+            (not 0.1 <= found[0] <= found[1] <= 10, f"rates: found {found}, expected 0.1 to 10")
+        ]
+
+
+@dataclass(frozen=True)
+class Speed(TimeStretch):
+    """Faster or slower with the pitch moving along, as a tape does; otherwise as `TimeStretch`.
+
+    Source: Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015.
+    Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        rate = uniform(self.min_rate, self.max_rate, len(x), generator)
+        return _change(x, rate, lambda x, rate: _fit(resample(x, rate), x.shape[1]))
+
+
+@dataclass(frozen=True)
+class Silence(Augmentation):
+    """Silence one stretch, 0 to ``max_seconds`` long and anywhere in the clip.
+
+    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with
+    Cutout" (2017), on the time axis. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    max_seconds: float
+    sample_rate: int = 32_000
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        longest = round(self.max_seconds * self.sample_rate)
+        return x.masked_fill(spans(len(x), x.shape[1], longest, generator).to(x.device), 0)
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        found = self.max_seconds
+        return [(found < 0, f"max_seconds: found {found}, expected 0 or more")]
+
+
+@dataclass(frozen=True)
+class FrameCorruption(Augmentation):
+    """Replace short frames, each with probability ``fraction``, by noise or by silence.
+
+    The noise is white and as loud as the clip is on average (RMS).
+
+    Source: named by the QMUL system for AES AIMLA 2025, which gives no details; lengths and
+    fraction are our choice. Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    fraction: float = 0.1
+    frame_seconds: float = 0.025
+    fill: str = "noise"  # or "zeros"
+    sample_rate: int = 32_000
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        samples = x.shape[1]
+        length = max(1, round(self.frame_seconds * self.sample_rate))
+        frames = -(-samples // length)
+        bad = uniform(0, 1, len(x) * frames, generator).reshape(len(x), frames) < self.fraction
+        bad = bad.to(x.device).repeat_interleave(length, dim=1)[:, :samples]
+        if self.fill == "zeros":
+            return x.masked_fill(bad, 0)
+        loudness = x.square().mean(1, keepdim=True).sqrt()
+        return torch.where(bad, loudness * normal(x, generator), x)
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        fills = ("noise", "zeros")
+        return [
+            (not 0 <= self.fraction <= 1, f"fraction: found {self.fraction}, expected 0 to 1"),
+            (
+                not self.frame_seconds > 0,
+                f"frame_seconds: found {self.frame_seconds}, expected > 0",
+            ),
+            (self.fill not in fills, f"fill: found {self.fill!r}, expected one of {fills}"),
+        ]
+
+
+def _change(x: torch.Tensor, rates: torch.Tensor, change: Callable) -> torch.Tensor:
+    """The clips whose rate is not 1, changed; a detour through the spectrum would blur the rest."""
+    moved = rates != 1
+    if moved.any():
+        at_once = len(x) if x.is_cuda else 4  # on a CPU, larger arrays cost page faults
+        moving = zip(x[moved.to(x.device)].split(at_once), rates[moved].split(at_once), strict=True)
+        x = x.clone()
+        x[moved.to(x.device)] = torch.cat([change(*part) for part in moving])
+    return x
+
+
+def _fit(x: torch.Tensor, samples: int) -> torch.Tensor:
+    """Cut (batch, any) at the end or pad it with zeros: (batch, samples)."""
+    return torch.nn.functional.pad(x, (0, samples - x.shape[1]))  # a negative pad cuts
