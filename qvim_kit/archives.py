@@ -10,39 +10,24 @@ from __future__ import annotations
 
 import os
 import tarfile
-import unicodedata
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qvim_kit.safety import filename_problem, move_into, staging
+from qvim_kit.members import Member, clash, name_problem
+from qvim_kit.safety import move_into, staging
 
 SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz"}
+SUFFIXES |= {".7z": "7z"}
 MAGIC = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz"}
+MAGIC |= {b"7z\xbc\xaf\x27\x1c": "7z"}
 MODES = {"tar": "r:", "gz": "r:gz", "xz": "r:xz"}
 
 
 class ArchiveError(ValueError):
     """An archive that is refused or damaged; nothing of it was left in the folder."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One entry of an archive: its name as stored, its declared bytes, why it is refused."""
-
-    name: str
-    size: int
-    is_folder: bool
-    problem: str | None
-    entry: Any
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The path below the folder, without the ``./`` that tar likes to put before it."""
-        return tuple(part for part in self.name.split("/") if part not in ("", "."))
 
 
 def unpack(
@@ -53,11 +38,12 @@ def unpack(
     max_bytes: int = 50_000_000_000,
     keep_out: Path | None = None,
 ) -> Path:
-    """Unpack a zip, tar, tar.gz, tgz or tar.xz into ``folder``: all of it, or nothing.
+    """Unpack a zip, tar, tar.gz, tgz, tar.xz or 7z into ``folder``: all of it, or nothing.
 
     The members go to a temporary folder first and are then moved. Into a folder that holds
     something they are moved only if none of the top-level names is taken; if every member is
     already there with its size, nothing is done, so that a notebook can be run twice.
+    7z needs the package py7zr.
     Taught in ``notebooks/05_submission.ipynb``.
 
     Args:
@@ -94,7 +80,7 @@ def unpack(
     return folder
 
 
-def _open(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
+def _open(archive: Path) -> Any:
     with archive.open("rb") as file:
         head = file.read(512)
     found = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
@@ -104,12 +90,16 @@ def _open(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
     suffix = next((s for s in SUFFIXES if archive.name.lower().endswith(s)), archive.suffix)
     if not found or SUFFIXES.get(suffix) != found:
         raise ArchiveError(
-            f"{archive}: the content is {found or 'no zip, tar, gz or xz'}, the suffix {suffix!r}; "
+            f"{archive}: the content is {found or 'no archive'}, the suffix {suffix!r}; "
             f"expected one of {', '.join(SUFFIXES)} with that content. If the file is a web page "
             f"saved under the archive's name, delete it and download it again"
         )
     if found == "zip":
         return zipfile.ZipFile(archive)
+    if found == "7z":
+        from qvim_kit.sevenzip import SevenZip
+
+        return SevenZip(archive)
     return tarfile.open(archive, MODES[found], tarinfo=_TarInfo)
 
 
@@ -123,7 +113,7 @@ class _TarInfo(tarfile.TarInfo):
         return info
 
 
-def _members(container: zipfile.ZipFile | tarfile.TarFile) -> Iterator[Member]:
+def _members(container: Any) -> Iterator[Member]:
     if isinstance(container, zipfile.ZipFile):
         for info in container.infolist():
             kind = (info.external_attr >> 16) & 0o170000
@@ -131,6 +121,8 @@ def _members(container: zipfile.ZipFile | tarfile.TarFile) -> Iterator[Member]:
             problem = "encrypted" if info.flag_bits & 0x2041 else problem
             name = info.orig_filename  # zipfile cuts filename at a NUL
             yield Member(name, info.file_size, name.endswith("/"), problem, info)
+    elif not isinstance(container, tarfile.TarFile):
+        yield from container.members()
     else:
         for info in container:
             problem = None if info.isreg() or info.isdir() else "link or device"
@@ -150,7 +142,7 @@ def _checked(container: Any, archive: Path, max_members: int, max_bytes: int) ->
                 f"{archive}: more than {max_members} members or {max_bytes} bytes unpacked "
                 f"(at {member.name!r}); nothing was unpacked. Unpack it by hand if you trust it"
             )
-        problem = member.problem or _name_problem(member) or _clash(member, seen)
+        problem = member.problem or name_problem(member) or clash(member, seen)
         if problem:
             problems.append((member.name, problem))
     if isinstance(container, tarfile.TarFile):
@@ -159,29 +151,6 @@ def _checked(container: Any, archive: Path, max_members: int, max_bytes: int) ->
     if not any(member.parts for member in members):
         raise ArchiveError(f"{archive}: holds no members; delete it and download it again")
     return members
-
-
-def _name_problem(member: Member) -> str | None:
-    if member.name.startswith("/"):
-        return "absolute name"
-    if ".." in member.name.split("/"):
-        return "'..' leads out of the folder"
-    if not member.parts and not (member.is_folder and member.name):
-        return "empty name"
-    reasons = (filename_problem(part, portable=os.name == "nt") for part in member.parts)
-    return next((reason for reason in reasons if reason), None)
-
-
-def _clash(member: Member, seen: dict[str, tuple[str, bool]]) -> str | None:
-    """Whether this member, or a folder above it, would be another's on some file system."""
-    for depth in range(1, len(member.parts) + 1):
-        mine = "/".join(member.parts[:depth]), depth < len(member.parts) or member.is_folder
-        trimmed = "/".join(part.rstrip(". ") for part in member.parts[:depth])
-        key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", trimmed).casefold())
-        other = seen.setdefault(key, mine)
-        if other is not mine and (other != mine or not mine[1]):
-            return f"same name as {other[0]!r} where case, accents or final dots do not count"
-    return None
 
 
 def _check_tar_end(container: tarfile.TarFile, archive: Path) -> None:
@@ -232,6 +201,8 @@ def _refuse(archive: Path, problems: list[tuple[str, str]]) -> None:
 def _write(container: Any, members: list[Member], stage: Path, max_bytes: int) -> None:
     stage.mkdir()
     is_zip, left = isinstance(container, zipfile.ZipFile), max_bytes
+    if not is_zip and not isinstance(container, tarfile.TarFile):
+        return container.write(members, stage, max_bytes)
     for member in members:
         path = stage.joinpath(*member.parts)
         (path if member.is_folder else path.parent).mkdir(parents=True, exist_ok=True)

@@ -2,20 +2,24 @@
 
 A failure of any kind (no network, a web page instead of a file, a wrong hash) is one
 DownloadError that says which file to put where by hand. ``QVIM_OFFLINE=1`` forbids the network.
-Unpacking is in ``archives``.
+The HTTP itself is in ``fetching``, unpacking in ``archives``.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from qvim_kit.fetching import CHUNK, Part, Refused, Stopped, transfer
+from qvim_kit.locks import locked
+from qvim_kit.repositories import check_clone, clone_commit
 from qvim_kit.safety import (
     branch_problem,
     content_problem,
@@ -25,13 +29,17 @@ from qvim_kit.safety import (
 )
 
 TIMEOUT = 30.0  # seconds to connect, and at most between two pieces of the answer
-ATTEMPTS = 3
+ATTEMPTS = 3  # in a row without progress, before a server is given up
 PAUSE = 1.0  # seconds before the second attempt; twice that before the third
-CHUNK = 1 << 18  # bytes; pooch's own 1 KiB makes the loop the bottleneck
 
 
 class DownloadError(RuntimeError):
-    """A file or repository that could not be had, with what to do about it by hand."""
+    """A file or repository that could not be had, with what to do about it by hand.
+
+    ``reason`` is the cause alone, for a caller that has another remedy.
+    """
+
+    reason: str = ""
 
 
 def offline() -> bool:
@@ -42,121 +50,155 @@ def offline() -> bool:
 def by_hand(url: str, reason: Any, path: Path, sha256: str | None = None) -> DownloadError:
     """The error of a failed download, which says where to put the file instead."""
     check = f" (SHA-256 {sha256})" if sha256 else ""
-    return DownloadError(
+    error = DownloadError(
         f"{url} could not be downloaded: {str(reason).strip().rstrip('.')}. "
         f"Get the file another way, put {path.name}{check} into {path.parent} and run again"
     )
+    error.reason = str(reason)
+    return error
 
 
-def fetch(url: str, folder: str | Path, filename: str, sha256: str | None = None) -> Path:
+def fetch(
+    url: str | Sequence[str],
+    folder: str | Path,
+    filename: str,
+    sha256: str | None = None,
+    *,
+    md5: str | None = None,
+    max_bytes: int | None = None,
+    max_seconds: float | None = None,
+) -> Path:
     """The path of a file in ``folder``, downloaded if it is not there yet.
 
     A file that exists, and has the hash where one is given, is returned without any network.
-    Otherwise it is downloaded with pooch beside its place, checked and moved; a file with the
-    wrong hash stays until its replacement is verified. Without a hash only the length, where
-    the server declares it, and the kind are checked. Three attempts are made where it may help.
-    Taught in ``notebooks/05_submission.ipynb``.
+    Otherwise it is downloaded beside its place, checked and moved; a file with the wrong hash
+    stays until its replacement is verified. A download that breaks off is taken up again where it
+    stopped, now or in a later run: that is what ``filename.part`` is for, the only thing a failure
+    leaves behind, and only where the server can go on from it. Mirrors are tried in turn. A server
+    is given up after ``ATTEMPTS`` attempts in a row that brought nothing new. Without a hash only
+    the length, where the server declares it, and the kind are checked. Two processes that fetch
+    one file take turns. Taught in ``notebooks/05_submission.ipynb``.
 
     Args:
-        url: https (or http to this machine), public, without user name.
+        url: https (or http to this machine), public, without user name; or several, in order.
         folder: made if missing.
         filename: one name, valid on every system.
         sha256: 64 hexadecimal digits.
+        md5: 32 hexadecimal digits, where the publisher gives no better.
+        max_bytes: longest file accepted.
+        max_seconds: longest time for all attempts together.
 
     Raises:
         ValueError: for arguments that cannot work, all at once.
-        DownloadError: if the file cannot be had.
+        DownloadError: if the file cannot be had; with several URLs, why each of them failed.
 
     >>> fetch("https://example.org/a.pt", "models", "a.pt")  # doctest: +SKIP
     """
-    import pooch
-
-    problems = [url_problem(url), filename_problem(filename)]
-    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        problems.append(f"sha256 is {sha256!r}; expected 64 hexadecimal digits")
-    if any(problems):
+    urls = [url] if isinstance(url, str) else list(url)
+    hashes = {"sha256": sha256, "md5": md5}
+    problems = [*map(url_problem, urls), filename_problem(filename), *_hash_problems(hashes)]
+    if any(problems) or not urls:
+        problems += [] if urls else ["there is no URL"]
         raise ValueError(f"cannot download {url!r}: " + "; ".join(filter(None, problems)))
-    sha256 = sha256.lower() if sha256 else None
+    hashes = {kind: digits.lower() for kind, digits in hashes.items() if digits}
     path = Path(folder).expanduser().resolve() / filename
     kept = ""
     try:
         if path.is_file():
-            if not sha256 or (found := pooch.file_hash(str(path))) == sha256:
+            if not (wrong := _wrong_hash(path, hashes)):
                 return path
-            kept = f" (the file that was there has SHA-256 {found}; it was kept)"
+            kept = f" (of the file that was there, {wrong}; it was kept)"
         elif path.exists():
             raise OSError(f"{path} is a folder")
-        if offline():
+        if offline() and not any(map(Part(path).complete, urls)):
             raise OSError("QVIM_OFFLINE is set")
-        _retrieve(url, path, sha256)
+        limit = None if max_seconds is None else time.monotonic() + max_seconds
+        _fetch(urls, path, hashes, max_bytes=max_bytes, deadline=limit)
     except Exception as error:
-        raise by_hand(url, f"{_in_words(error, url)}{kept}", path, sha256) from error
+        source = urls[0] if len(urls) == 1 else filename
+        raise by_hand(source, f"{_in_words(error, urls[0])}{kept}", path, sha256) from error
     return path
+
+
+def _hash_problems(hashes: dict[str, str | None]) -> list[str]:
+    return [
+        f"{kind} is {digits!r}; expected {length} hexadecimal digits"
+        for (kind, digits), length in zip(hashes.items(), (64, 32), strict=True)
+        if digits is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digits)
+    ]
+
+
+def _wrong_hash(path: Path, hashes: dict[str, str]) -> str | None:
+    """The first hash that differs, with both values, or None."""
+    import pooch
+
+    for kind, expected in hashes.items():
+        if (found := pooch.file_hash(str(path), kind)) != expected:
+            label = {"sha256": "SHA-256", "md5": "MD5"}[kind]
+            return f"{label} is {found}, expected {expected}"
+    return None
 
 
 def _in_words(error: Exception, url: str) -> str:
     """The commonest failures without the library's class names."""
     if "Failed to resolve" in str(error) or "NameResolutionError" in str(error):
-        return f"{urlsplit(url).hostname} was not found; is there a network?"
+        return f"{urlsplit(url).hostname} was not found (no network?)"
     return str(error)
 
 
-def _retrieve(url: str, path: Path, sha256: str | None) -> None:
-    import pooch
-    import requests
-
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")  # below, it tells the reader to pass arguments of pooch's own
-    downloader = functools.partial(_download, name=path.name)
-    print(f"Downloading {url} to {path}", file=sys.stderr)
+def _fetch(urls: list[str], path: Path, hashes: dict[str, str], **limits: Any) -> None:
+    """Put the file at ``path`` from the first URL that has it, or raise with every reason."""
+    made = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, errors = Part(path), []
     try:
-        for attempt in range(1, ATTEMPTS + 1):
+        with locked(path):
             try:
-                pooch.retrieve(url, sha256, path.name, path.parent, downloader=downloader)
-                break
-            except requests.RequestException as error:
-                status = 500 if error.response is None else error.response.status_code
-                if attempt == ATTEMPTS or (status < 500 and status != 429):
-                    raise
-                time.sleep(PAUSE * attempt)
-    finally:
-        logger.setLevel(level)
-    path.chmod(0o644)  # the temporary file was its owner's alone
+                if path.is_file() and not _wrong_hash(path, hashes):
+                    return  # another process was faster
+                # First the one whose part is there: another would begin anew.
+                for url in sorted(urls, key=lambda url: -part.state(url)[0]):
+                    try:
+                        return _fetch_one(url, part, hashes, **limits)
+                    except OSError as error:  # what requests raises is one, too
+                        errors.append((url, error))
+                        if isinstance(error, Stopped):
+                            break
+            finally:
+                part.tidy()
+        if len(errors) == 1:
+            raise errors[0][1]
+        raise OSError("; ".join(f"{url}: {_in_words(error, url)}" for url, error in errors))
+    except BaseException:
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
 
 
-def _download(url: str, output_file: str, _pooch: Any, *, name: str) -> None:
-    """A pooch downloader that also refuses web pages, cut files and unsafe redirects."""
+def _fetch_one(url: str, part: Part, hashes: dict[str, str], **limits: Any) -> None:
     import requests
-    from pooch import HTTPDownloader
 
-    page, answers = name.lower().endswith((".html", ".htm")), []
-
-    def watch(response: requests.Response, **_: Any) -> None:
-        answers.append(response)
-        if problem := _answer_problem(response, page):
-            raise OSError(problem)
-
-    options = {"chunk_size": CHUNK, "timeout": TIMEOUT, "headers": {"Accept-Encoding": "identity"}}
-    HTTPDownloader(progressbar=True, hooks={"response": watch}, **options)(url, output_file, None)
-    size, headers = os.path.getsize(output_file), answers[-1].headers
-    declared = headers.get("Content-Length", "")
-    if declared.isdigit() and "Content-Encoding" not in headers and size != int(declared):
-        raise requests.ConnectionError(f"{size} of {declared} bytes arrived")
-    if problem := content_problem(Path(output_file), name):
-        raise OSError(problem)
-
-
-def _answer_problem(response: Any, page: bool) -> str | None:
-    if response.is_redirect:
-        here, there = response.url, urljoin(response.url, response.headers["Location"])
-        if urlsplit(here).scheme == "https" != urlsplit(there).scheme or url_problem(there):
-            return f"the server redirects to {there}, which is refused (only https is followed)"
-    elif response.ok and not page:
-        kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
-        if kind in ("text/html", "application/xhtml+xml"):
-            return f"a web page ({kind}) was sent instead of the file"
-    return None
+    print(f"Downloading {url} to {part.path}", file=sys.stderr)
+    failures, best = 0, part.state(url)[0]
+    while True:
+        try:
+            transfer(url, part, timeout=TIMEOUT, **limits)
+            break
+        except requests.RequestException as error:
+            status = 500 if error.response is None else error.response.status_code
+            have = part.data.stat().st_size if part.data.exists() else 0
+            failures = 1 if have >= best + CHUNK else failures + 1
+            best = max(best, have)
+            if failures >= ATTEMPTS or (status < 500 and status not in (408, 416, 429)):
+                raise
+            time.sleep(PAUSE * failures)
+    if problem := content_problem(part.data, part.path.name) or _wrong_hash(part.data, hashes):
+        part.delete()
+        raise Refused(f"{problem}; what was sent has been deleted")
+    part.data.chmod(0o644)
+    part.data.replace(part.path)
+    part.note.unlink()
 
 
 def clone(
@@ -189,12 +231,12 @@ def clone(
     folder, commit = Path(folder).expanduser().resolve(), commit.lower()
     try:
         if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-            _check_clone(folder, commit)
+            check_clone(folder, commit)
         elif offline():
             raise OSError("QVIM_OFFLINE is set")
         else:
             with staging(folder.parent) as stage:
-                _clone(stage, url, branch, commit, "https:file" if _allow_local else "https")
+                clone_commit(stage, url, branch, commit, "https:file" if _allow_local else "https")
                 if folder.exists():
                     folder.rmdir()
                 (stage / "clone").replace(folder)
@@ -206,44 +248,3 @@ def clone(
             f"{commit}. Then run again"
         ) from error
     return folder
-
-
-def _git(folder: Path, *arguments: str, protocols: str = "https") -> str:
-    """Run git without hooks, prompts, stored passwords or any transport but ``protocols``."""
-    from git import Git
-
-    git = Git(folder)
-    git.update_environment(GIT_TERMINAL_PROMPT="0", GIT_ALLOW_PROTOCOL=protocols)
-    # A connection that brings less than a byte a second for TIMEOUT seconds is given up.
-    git.update_environment(GIT_HTTP_LOW_SPEED_LIMIT="1", GIT_HTTP_LOW_SPEED_TIME=f"{TIMEOUT:.0f}")
-    off = (f"core.hooksPath={os.devnull}", "core.fsmonitor=false", "submodule.recurse=false")
-    options = [part for setting in (*off, "credential.helper=") for part in ("-c", setting)]
-    return git.execute([git.GIT_PYTHON_GIT_EXECUTABLE, *options, *arguments])
-
-
-def _clone(stage: Path, url: str, branch: str, commit: str, protocols: str) -> None:
-    import git
-
-    options = ("--no-checkout", "--single-branch", "--no-tags", "--branch", branch)
-    _git(stage, "clone", *options, "--", url, "clone", protocols=protocols)
-    tip = f"refs/remotes/origin/{branch}"
-    try:
-        _git(stage / "clone", "merge-base", "--is-ancestor", commit, tip)
-    except git.GitCommandError as error:
-        raise OSError(f"commit {commit} is not on a branch called {branch!r}") from error
-    _git(stage / "clone", "checkout", "--quiet", "--detach", commit)
-    _check_clone(stage / "clone", commit)
-
-
-def _check_clone(folder: Path, commit: str) -> None:
-    if not (folder / ".git").is_dir():
-        raise OSError(f"{folder} exists and is not a git clone")
-    # Named outright, or git would look for a repository in the folders above a broken one.
-    here = ("--git-dir", str(folder / ".git"), "--work-tree", str(folder))
-    head = _git(folder, *here, "rev-parse", "--verify", "HEAD")
-    if head != commit:
-        raise OSError(f"{folder} is at commit {head}, expected {commit}")
-    status = _git(folder, *here, "status", "--porcelain", "--untracked-files=all").splitlines()
-    changed = [line[2:].strip() for line in status if not re.match(r"\?\? .*\.pyc\b", line)]
-    if changed:
-        raise OSError(f"{folder} holds {len(changed)} changed or added file(s): {changed[:5]}")

@@ -107,6 +107,12 @@ def test_embed_without_weights_says_which_file_to_put_where(capsys, tmp_path, mo
     assert "put mn04_as_mAP_432.pt" in err and str(tmp_path / "cache") in err
 
 
+def test_data_fetch_offline_says_what_to_do(capsys, tmp_path):
+    assert main(["data", "fetch", "qvim-dev", "--folder", str(tmp_path / "dev")]) == 1
+    err = capsys.readouterr().err
+    assert "qvim-dev.zip" in err and str(tmp_path / "dev") in err and "Traceback" not in err
+
+
 def test_data_check_lists_what_is_wrong(small, capsys, tmp_path):
     import shutil
 

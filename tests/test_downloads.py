@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import socket
 import stat
 import subprocess
@@ -16,9 +17,11 @@ import pytest
 
 from qvim_kit import downloads
 from qvim_kit.downloads import DownloadError, clone, fetch
+from qvim_kit.fetching import answer_problem
 
-BODY = bytes(range(256)) * 2000  # two chunks
+BODY = bytes(range(256)) * 2000  # several chunks
 SHA256 = hashlib.sha256(BODY).hexdigest()
+MD5 = hashlib.md5(BODY).hexdigest()
 PAGE = b"\n<!DOCTYPE html><html><body>Quota exceeded</body></html>"
 
 
@@ -50,6 +53,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve_cut(self):
         self.answer(BODY, length=len(BODY) + 1000)
+
+    def serve_short(self):
+        self.answer(BODY, length=len(BODY) - 1000)
+        self.close_connection = True
 
     def serve_reset(self):
         self.send_response(200)
@@ -173,7 +180,7 @@ def test_fetch_stall_and_redirect_loop(address, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "TIMEOUT", 0.1)
     with pytest.raises(DownloadError, match="timed out"):
         fetch(address + "stall", tmp_path, "a.bin")
-    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    monkeypatch.setattr(downloads, "TIMEOUT", 30)
     with pytest.raises(DownloadError, match="redirects"):
         fetch(address + "loop", tmp_path, "a.bin")
     assert list(tmp_path.iterdir()) == []
@@ -181,20 +188,16 @@ def test_fetch_stall_and_redirect_loop(address, tmp_path, monkeypatch):
 
 def test_cut_is_noticed_where_the_http_library_does_not(tmp_path, monkeypatch):
     """urllib3 before 2 hands over what arrived and says nothing."""
-    import pooch
     import requests
 
-    class Careless:
-        def __init__(self, hooks, **options):
-            self.hook = hooks["response"]
+    def careless(url, hooks, **options):
+        answer = requests.Response()
+        answer.status_code, answer.headers["Content-Length"] = 200, "10"
+        answer.raw = io.BytesIO(b"12345")
+        hooks["response"](answer)
+        return answer
 
-        def __call__(self, url, output_file, _):
-            answer = requests.Response()
-            answer.status_code, answer.headers["Content-Length"] = 200, "10"
-            self.hook(answer)
-            Path(output_file).write_bytes(b"12345")
-
-    monkeypatch.setattr(pooch, "HTTPDownloader", Careless)
+    monkeypatch.setattr(requests, "get", careless)
     with pytest.raises(DownloadError, match="5 of 10 bytes"):
         fetch("https://example.org/a", tmp_path, "a.bin")
     assert list(tmp_path.iterdir()) == []
@@ -220,10 +223,10 @@ def test_redirect_from_https_to_plain_http_is_refused():
     answer = requests.Response()
     answer.status_code, answer.url = 302, "https://zenodo.org/a.pt"
     answer.headers["Location"] = "//zenodo.org/b.pt"
-    assert downloads._answer_problem(answer, False) is None
+    assert answer_problem(answer, False) is None
     for place in ("http://zenodo.org/a.pt", "http://127.0.0.1/a.pt", "file:///etc/passwd"):
         answer.headers["Location"] = place
-        assert "refused" in downloads._answer_problem(answer, False)
+        assert "refused" in answer_problem(answer, False)
 
 
 def test_offline_is_read_at_call_time(address, tmp_path, monkeypatch):
@@ -245,10 +248,54 @@ def test_fetch_refuses_bad_arguments_at_once(tmp_path):
         fetch("https://example.org/a", tmp_path, "a.bin")
 
 
-def test_fetch_is_not_slowed_by_its_chunks():
-    import pooch
+def test_mirrors_are_tried_in_order_and_each_failure_is_told(address, tmp_path):
+    places = [address + page for page in ("missing", "typed_page", "good", "unmeasured")]
+    assert fetch(places, tmp_path, "a.bin", SHA256).read_bytes() == BODY
+    assert Handler.requests == ["/missing", "/typed_page", "/good"]
+    with pytest.raises(DownloadError) as caught:
+        fetch(places[:2], tmp_path, "b.bin")
+    message = str(caught.value)
+    for words in (f"{places[0]}: 404", f"{places[1]}: a web page", f"put b.bin into {tmp_path}"):
+        assert words in message
+    with pytest.raises(ValueError, match="no URL"):
+        fetch([], tmp_path, "a.bin")
+    with pytest.raises(ValueError, match="http://example.org/b.*expected https"):
+        fetch([places[0], "http://example.org/b"], tmp_path, "a.bin")
 
-    assert 64 * pooch.HTTPDownloader().chunk_size <= downloads.CHUNK
+
+def test_md5(address, tmp_path):
+    with pytest.raises(DownloadError, match=f"MD5 is {MD5}, expected {'0' * 32}"):
+        fetch(address + "good", tmp_path, "a.bin", md5="0" * 32)
+    assert list(tmp_path.iterdir()) == []
+    assert fetch(address + "good", tmp_path, "a.bin", SHA256, md5=MD5.upper()).is_file()
+    with pytest.raises(ValueError, match="expected 32 hexadecimal"):
+        fetch(address + "good", tmp_path, "a.bin", md5="abc")
+
+
+def test_longer_than_allowed(address, tmp_path):
+    for page in ("good", "unmeasured"):
+        with pytest.raises(DownloadError, match="1000"):
+            fetch(address + page, tmp_path, "a.bin", max_bytes=1000)
+        assert list(tmp_path.iterdir()) == []
+        assert fetch(address + page, tmp_path, page, max_bytes=len(BODY)).is_file()
+        (tmp_path / page).unlink()
+
+
+def test_length_declared_too_short_is_caught_by_the_hash(address, tmp_path):
+    with pytest.raises(DownloadError, match="SHA-256"):
+        fetch(address + "short", tmp_path, "a.bin", SHA256)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_download_leaves_no_folder(address, tmp_path):
+    with pytest.raises(DownloadError, match="404"):
+        fetch(address + "missing", tmp_path / "new" / "folder", "a.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_file_name(address, tmp_path):
+    assert fetch(address + "good", tmp_path, "a" * 251 + ".bin", SHA256).read_bytes() == BODY
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -382,13 +429,13 @@ def test_clone_offline(tmp_path, monkeypatch):
 
 
 def test_no_network_is_said_in_words(tmp_path, monkeypatch):
-    def unreachable(url, path, sha256):
+    def unreachable(url, part, **options):
         raise OSError("HTTPSConnectionPool(...): Max retries (... Failed to resolve 'example.org')")
 
     monkeypatch.delenv("QVIM_OFFLINE", raising=False)
-    monkeypatch.setattr(downloads, "_retrieve", unreachable)
+    monkeypatch.setattr(downloads, "transfer", unreachable)
     with pytest.raises(
-        DownloadError, match="example.org was not found; is there a network"
+        DownloadError, match="example.org was not found .no network"
     ) as caught:
         fetch("https://example.org/a.pt", tmp_path, "a.pt")
     assert "Pool" not in str(caught.value) and f"put a.pt into {tmp_path}" in str(caught.value)
