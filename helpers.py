@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from qvim_kit.archives import ArchiveError, unpack
 from qvim_kit.downloads import DownloadError, by_hand, clone, fetch, offline
-from qvim_kit.safety import (
+from qvim_kit.downloads.archives import ArchiveError, unpack
+from qvim_kit.downloads.safety import (
     branch_problem,
     content_problem,
     filename_problem,

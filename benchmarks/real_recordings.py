@@ -16,7 +16,7 @@ import numpy as np
 
 from qvim_kit import metrics
 from qvim_kit.audio import AUDIO_SUFFIXES
-from qvim_kit.intervals import bootstrap_interval
+from qvim_kit.evaluation.intervals import bootstrap_interval
 from qvim_kit.systems import EncoderSystem, QVIMModel, Random, TwoDFT
 
 

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     mini.add_argument("--folder", type=Path, help="where (default: qvim-mini in the data folder)")
     mini.set_defaults(run=_data_mini)
 
-    from qvim_kit.catalogue import SOURCES
+    from qvim_kit.downloads.catalogue import SOURCES
 
     fetch = data.add_parser("fetch", help="download, unpack and check a public data set")
     fetch.add_argument("name", choices=SOURCES)
@@ -99,7 +99,7 @@ def _data_mini(options: argparse.Namespace) -> None:
 
 
 def _data_fetch(options: argparse.Namespace) -> None:
-    from qvim_kit.sources import fetch_dataset
+    from qvim_kit.downloads.sources import fetch_dataset
 
     folder = fetch_dataset(
         options.name, options.folder, verify=options.verify, keep_archives=options.keep_archives
@@ -108,7 +108,7 @@ def _data_fetch(options: argparse.Namespace) -> None:
 
 
 def _data_check(options: argparse.Namespace) -> int:
-    from qvim_kit.audit import audit
+    from qvim_kit.datasets.audit import audit
 
     result = audit(options.folder)
     print(result)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from qvim_kit.report import Report
+    from qvim_kit.evaluation.report import Report
 
 # Okabe & Ito's colour-blind-safe palette; "cividis" is safe, too, and prints in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"

@@ -9,11 +9,11 @@ import json
 import os
 from pathlib import Path
 
-from qvim_kit.alignment import align
 from qvim_kit.audio import AudioError, check_audio
 from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini, read_qvim_dev
-from qvim_kit.interface import as_similarities
+from qvim_kit.evaluation.alignment import align
 from qvim_kit.paths import data_folder
+from qvim_kit.systems.interface import as_similarities
 
 DEFAULT_DATA_PATH = "data/qvim-dev"
 OUTPUT = Path("output") / "similarities.json"  # in ROOT_PATH

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from qvim_kit.evaluation.report import REPORT_MIME
 from qvim_kit.paths import REPOSITORY, in_checkout
-from qvim_kit.report import REPORT_MIME
 
 TIMEOUT = 1_800  # s a cell
 COLUMNS = ("notebook", "system", "data set", "MRR", "95 % interval", "random MRR", "class NDCG")

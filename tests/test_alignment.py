@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qvim_kit.alignment import SimilarityError, align, read_similarities
 from qvim_kit.datasets import RetrievalDataset
+from qvim_kit.evaluation.alignment import SimilarityError, align, read_similarities
 
 QUERY, ITEM = "A/A0_q0.wav", "B/B1.wav"
 

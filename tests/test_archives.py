@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qvim_kit import archives, safety
-from qvim_kit.archives import ArchiveError, unpack
+from qvim_kit.downloads import archives, safety
+from qvim_kit.downloads.archives import ArchiveError, unpack
 
 FILES = {"Items/Dog/a b, c.wav": b"RIFF" * 99, "Items/Röhre.wav": b"", "top.csv": b"x\n"}
 NFC, NFD = (unicodedata.normalize(form, "é.wav") for form in ("NFC", "NFD"))

@@ -7,8 +7,6 @@ import pytest
 import soundfile
 from published_layouts import make_vimsketch, make_vis, make_vocalsketch, write_list, write_sound
 
-from qvim_kit.audit import PUBLISHED, audit
-from qvim_kit.audit_report import PROBLEMS
 from qvim_kit.datasets import (
     DatasetError,
     DatasetWarning,
@@ -16,7 +14,9 @@ from qvim_kit.datasets import (
     load_mini,
     read_vimsketch,
 )
-from qvim_kit.listening import clipped_share, listen, listen_to
+from qvim_kit.datasets.audit import PUBLISHED, audit
+from qvim_kit.datasets.audit_report import PROBLEMS
+from qvim_kit.datasets.listening import clipped_share, listen, listen_to
 
 RATE = 8_000
 

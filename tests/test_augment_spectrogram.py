@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 
 from qvim_kit import augment as A
-from qvim_kit.augment_spectrogram import MASKED, SILENT
+from qvim_kit.augment.spectrogram import MASKED, SILENT
 from qvim_kit.features import LogMel, mel_filters
 
 RATE = 32_000

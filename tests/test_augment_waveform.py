@@ -8,8 +8,8 @@ import torch
 import torchaudio
 
 from qvim_kit import augment as A
-from qvim_kit.augmentation import uniform
-from qvim_kit.stretch import HOP, N_FFT, resample, stretch
+from qvim_kit.augment.base import uniform
+from qvim_kit.augment.stretch import HOP, N_FFT, resample, stretch
 
 RATE = 32_000
 
@@ -139,7 +139,7 @@ def test_speed_up_does_not_alias():
 
 @pytest.mark.parametrize("rate", [0.8, 1.1])
 def test_stretch_equals_torchaudio_at_one_rate(rate, monkeypatch):
-    monkeypatch.setattr("qvim_kit.stretch.ONSET", np.inf)  # which torchaudio does not know
+    monkeypatch.setattr("qvim_kit.augment.stretch.ONSET", np.inf)  # which torchaudio does not know
     x = voice(180)[None] + 0.01 * torch.randn(1, 48_000, generator=seeded())
     window = torch.hann_window(N_FFT)
     spectrum = torch.stft(x, N_FFT, HOP, window=window, pad_mode="constant", return_complex=True)

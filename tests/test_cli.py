@@ -9,7 +9,7 @@ import soundfile
 
 from qvim_kit import doctor
 from qvim_kit.cli import main
-from qvim_kit.mini import build_mini
+from qvim_kit.datasets.mini import build_mini
 from qvim_kit.systems import TwoDFT, score
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from qvim_kit import downloads
 from qvim_kit.downloads import DownloadError, clone, fetch
-from qvim_kit.fetching import answer_problem
+from qvim_kit.downloads.fetching import answer_problem
 
 BODY = bytes(range(256)) * 2000  # several chunks
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -434,8 +434,6 @@ def test_no_network_is_said_in_words(tmp_path, monkeypatch):
 
     monkeypatch.delenv("QVIM_OFFLINE", raising=False)
     monkeypatch.setattr(downloads, "transfer", unreachable)
-    with pytest.raises(
-        DownloadError, match="example.org was not found .no network"
-    ) as caught:
+    with pytest.raises(DownloadError, match="example.org was not found .no network") as caught:
         fetch("https://example.org/a.pt", tmp_path, "a.pt")
     assert "Pool" not in str(caught.value) and f"put a.pt into {tmp_path}" in str(caught.value)

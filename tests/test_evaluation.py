@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from qvim_kit import metrics
-from qvim_kit.alignment import SimilarityError
 from qvim_kit.datasets import RetrievalDataset
 from qvim_kit.evaluation import compare, evaluate, relevance, template_numbers
+from qvim_kit.evaluation.alignment import SimilarityError
 from qvim_kit.systems import Random, score
 
 NAMES = [

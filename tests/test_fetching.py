@@ -17,9 +17,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from qvim_kit import downloads, fetching, locks
-from qvim_kit.downloads import DownloadError, fetch
-from qvim_kit.fetching import CHUNK, Part
+from qvim_kit import downloads
+from qvim_kit.downloads import DownloadError, fetch, fetching, locks
+from qvim_kit.downloads.fetching import CHUNK, Part
 
 BODY = random.Random(0).randbytes(10 * CHUNK + 77)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -253,7 +253,9 @@ def test_no_more_time(server, tmp_path, monkeypatch):
 
 SCRIPT = """
 import sys
-from qvim_kit import downloads, fetching, locks
+from qvim_kit import downloads
+from qvim_kit.downloads import fetching
+from qvim_kit.downloads import locks
 locks.PAUSE = 0.01
 plain = fetching._append
 def slow(*arguments):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qvim_kit.intervals import (
+from qvim_kit.evaluation.intervals import (
     bootstrap_interval,
     paired_permutation_test,
     random_reciprocal_rank,

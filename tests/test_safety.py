@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from qvim_kit.safety import (
+from qvim_kit.downloads.safety import (
     branch_problem,
     content_problem,
     filename_problem,

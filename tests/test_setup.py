@@ -1,5 +1,7 @@
 """The files around the package agree with each other."""
 
+import ast
+import graphlib
 import re
 import sys
 from pathlib import Path
@@ -71,3 +73,48 @@ def test_notebooks_are_stripped_and_their_cells_short():
 
 def test_ci_runs_the_readmes_test_command():
     assert (ROOT / ".ci" / "run").read_text().strip().endswith("\nmake test")
+
+
+def module_imports():
+    """module → the kit's modules that it imports when it is imported."""
+    graph = {}
+    for path in sorted((ROOT / "qvim_kit").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {
+            found
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for found in _imported(node)
+        }
+    return {name: found & graph.keys() - {name} for name, found in graph.items()}
+
+
+def _imported(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+
+
+def test_modules_import_one_way_only():
+    graphlib.TopologicalSorter(module_imports()).prepare()  # raises CycleError, naming the circle
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        ("audio", "features"),
+        ("features", "systems"),
+        ("metrics", "evaluation"),
+        ("datasets.tables", "evaluation"),
+        ("systems", "submission"),
+        ("evaluation", "submission"),
+        ("datasets", "widgets"),
+        ("downloads", "models.mobilenet"),
+    ],
+)
+def test_arrows_point_as_the_design_says(lower, higher):
+    graph, seen, todo = module_imports(), set(), [f"qvim_kit.{lower}"]
+    while todo:
+        seen.add(name := todo.pop())
+        todo += graph[name] - seen
+    assert f"qvim_kit.{higher}" not in seen

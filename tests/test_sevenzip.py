@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from qvim_kit.archives import ArchiveError, unpack
-from qvim_kit.sevenzip import SevenZip
+from qvim_kit.downloads.archives import ArchiveError, unpack
+from qvim_kit.downloads.sevenzip import SevenZip
 
 FILES = {"development/a b, ü.wav": b"RIFF" * 999, "development/e.wav": b"", "top.csv": b"x\n"}
 

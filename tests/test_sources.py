@@ -17,12 +17,12 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from qvim_kit import archives, downloads, manifests, zenodo
-from qvim_kit.archives import ArchiveError
-from qvim_kit.catalogue import SOURCES, Archive
-from qvim_kit.downloads import DownloadError
-from qvim_kit.manifests import MANIFEST, check_folder
-from qvim_kit.sources import fetch_dataset
+from qvim_kit import downloads
+from qvim_kit.downloads import DownloadError, archives, manifests, zenodo
+from qvim_kit.downloads.archives import ArchiveError
+from qvim_kit.downloads.catalogue import SOURCES, Archive
+from qvim_kit.downloads.manifests import MANIFEST, check_folder
+from qvim_kit.downloads.sources import fetch_dataset
 
 WAV = b"RIFF" + bytes(40)
 QVIM = {

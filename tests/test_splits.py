@@ -8,14 +8,14 @@ from qvim_kit.datasets import (
     read_vimsketch,
     read_vocal_imitation_set,
 )
-from qvim_kit.evaluation import evaluate
-from qvim_kit.splits import (
+from qvim_kit.datasets.splits import (
     candidate_groups,
     category_folds,
     read_folds,
     require_disjoint,
     split_by_item,
 )
+from qvim_kit.evaluation import evaluate
 
 SEEDS = range(5)
 

@@ -5,8 +5,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from qvim_kit.alignment import SimilarityError
 from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini
+from qvim_kit.evaluation.alignment import SimilarityError
 from qvim_kit.submission import base_name_ids, open_data, open_root, write_similarities
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -81,7 +81,7 @@ def test_a_data_path_of_ones_own_is_read(capsys):
 
 
 def test_qvim_dev_in_the_data_folder_is_found(tmp_path, monkeypatch):
-    from qvim_kit.mini import build_mini
+    from qvim_kit.datasets.mini import build_mini
 
     build_mini(tmp_path / "data" / "qvim-dev", ["Bell"], 1)
     monkeypatch.setenv("QVIM_DATA", str(tmp_path / "data"))
@@ -120,7 +120,7 @@ def test_clashing_base_names_are_refused_when_writing(dataset, similarities, tmp
 
 
 def test_files_that_no_model_can_read_are_found_first(tmp_path):
-    from qvim_kit.mini import build_mini
+    from qvim_kit.datasets.mini import build_mini
 
     folder = build_mini(tmp_path / "small", ["Bell"], 2)
     (folder / "Items" / "Bell" / "Bell_1.wav").write_bytes(b"")

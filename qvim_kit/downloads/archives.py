@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qvim_kit.members import Member, clash, name_problem
-from qvim_kit.safety import move_into, staging
+from qvim_kit.downloads.members import Member, clash, name_problem
+from qvim_kit.downloads.safety import move_into, staging
 
 SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz"}
 SUFFIXES |= {".7z": "7z"}
@@ -97,7 +97,7 @@ def _open(archive: Path) -> Any:
     if found == "zip":
         return zipfile.ZipFile(archive)
     if found == "7z":
-        from qvim_kit.sevenzip import SevenZip
+        from qvim_kit.downloads.sevenzip import SevenZip
 
         return SevenZip(archive)
     return tarfile.open(archive, MODES[found], tarinfo=_TarInfo)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import pandas as pd
 
 from qvim_kit.audio import AUDIO_SUFFIXES
-from qvim_kit.audit_report import COLUMNS, PROBLEMS, Audit
 from qvim_kit.datasets import (
     DATASETS,
     DatasetError,
@@ -23,8 +22,9 @@ from qvim_kit.datasets import (
     find_layout,
     load_mini,
 )
-from qvim_kit.listening import Sound, listen
-from qvim_kit.listings import UnlistedFiles
+from qvim_kit.datasets.audit_report import COLUMNS, PROBLEMS, Audit
+from qvim_kit.datasets.listening import Sound, listen
+from qvim_kit.datasets.listings import UnlistedFiles
 
 # Folders that a query or an item lies in, for files of which no reader knows the part they play.
 QUERY_FOLDERS = {"queries", "vocal_imitations", "vocal_imitations_set2"}

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from qvim_kit.augment_spectrogram import (
+from qvim_kit.augment.base import Augmentation
+from qvim_kit.augment.spectrogram import (
     FrequencyMask,
     FrequencyMixStyle,
     MelJitter,
     SpectrogramTimeStretch,
     TimeMask,
 )
-from qvim_kit.augment_waveform import (
+from qvim_kit.augment.waveform import (
     AddNoise,
     FrameCorruption,
     Gain,
@@ -28,7 +29,6 @@ from qvim_kit.augment_waveform import (
     Speed,
     TimeStretch,
 )
-from qvim_kit.augmentation import Augmentation
 from qvim_kit.features import LogMel
 
 __all__ = [

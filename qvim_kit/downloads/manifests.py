@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from qvim_kit.safety import move_into
+from qvim_kit.downloads.safety import move_into
 
 MANIFEST = ".manifest.json"
 Files = dict[str, tuple[int, str]]  # name below the folder → bytes, SHA-256

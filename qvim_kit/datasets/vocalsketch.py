@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from qvim_kit.listings import AudioFolder, key_of, read_rows, require, settle, unique_ids
-from qvim_kit.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
+from qvim_kit.datasets.listings import AudioFolder, key_of, read_rows, require, settle, unique_ids
+from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
 
 Row = dict[str, str]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from qvim_kit.fetching import CHUNK, Part, Refused, Stopped, transfer
-from qvim_kit.locks import locked
-from qvim_kit.repositories import check_clone, clone_commit
-from qvim_kit.safety import (
+from qvim_kit.downloads.fetching import CHUNK, Part, Refused, Stopped, transfer
+from qvim_kit.downloads.locks import locked
+from qvim_kit.downloads.repositories import check_clone, clone_commit
+from qvim_kit.downloads.safety import (
     branch_problem,
     content_problem,
     filename_problem,

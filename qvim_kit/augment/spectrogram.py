@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qvim_kit.augmentation import Augmentation, spans, uniform
+from qvim_kit.augment.base import Augmentation, spans, uniform
 from qvim_kit.features import LogMel
 
 # LogMel ends in log mel → (log mel + 4.5) / 5. The published systems mask between the two with

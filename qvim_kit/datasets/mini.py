@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from qvim_kit import effects, synth
-from qvim_kit.readers_qvim import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE
+from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE
 
 SAMPLE_RATE = 32_000
 EFFECTS_PER_CLASS = 8

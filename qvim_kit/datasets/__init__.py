@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from qvim_kit.listings import DatasetWarning
-from qvim_kit.readers import read_vimsketch, read_vocal_imitation_set
-from qvim_kit.readers_qvim import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
-from qvim_kit.readers_vocalsketch import read_vocalsketch
-from qvim_kit.tables import DatasetError, RetrievalDataset, hash_file
+from qvim_kit.datasets.listings import DatasetWarning
+from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
+from qvim_kit.datasets.readers import read_vimsketch, read_vocal_imitation_set
+from qvim_kit.datasets.tables import DatasetError, RetrievalDataset, hash_file
+from qvim_kit.datasets.vocalsketch import read_vocalsketch
 
 __all__ = [
     "DATASETS",
@@ -65,7 +65,7 @@ def load_mini(folder: str | os.PathLike | None = None) -> RetrievalDataset:
     >>> load_mini()  # doctest: +SKIP
     RetrievalDataset qvim-mini: 192 queries, 96 items in 12 classes
     """
-    from qvim_kit.mini import build_mini
+    from qvim_kit.datasets.mini import build_mini
     from qvim_kit.paths import data_folder
 
     return read_qvim_dev(build_mini(folder or data_folder() / "qvim-mini"))

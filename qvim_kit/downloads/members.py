@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from qvim_kit.safety import filename_problem
+from qvim_kit.downloads.safety import filename_problem
 
 
 @dataclass(frozen=True)

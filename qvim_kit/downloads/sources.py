@@ -12,14 +12,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from qvim_kit import manifests
-from qvim_kit.archives import SUFFIXES, ArchiveError, unpack
-from qvim_kit.catalogue import SOURCES, Archive, Source
-from qvim_kit.downloads import DownloadError, fetch
-from qvim_kit.locks import locked
+from qvim_kit.downloads import DownloadError, fetch, manifests
+from qvim_kit.downloads.archives import SUFFIXES, ArchiveError, unpack
+from qvim_kit.downloads.catalogue import SOURCES, Archive, Source
+from qvim_kit.downloads.locks import locked
+from qvim_kit.downloads.safety import staging
+from qvim_kit.downloads.zenodo import Remote, address, record_files
 from qvim_kit.paths import data_folder
-from qvim_kit.safety import staging
-from qvim_kit.zenodo import Remote, address, record_files
 
 
 def fetch_dataset(
@@ -149,7 +148,7 @@ def _obtain(source: Source, folder: Path, download: Path) -> list[Path]:
     paths = {archive: _lying_in((folder, download), archive) for archive in source.archives}
     for archive in source.archives:
         if archive.names[0].endswith(".7z"):
-            from qvim_kit.sevenzip import require_py7zr
+            from qvim_kit.downloads.sevenzip import require_py7zr
 
             require_py7zr(archive.names[0])  # now, not after hours of download
     absent = [archive for archive, path in paths.items() if path is None]

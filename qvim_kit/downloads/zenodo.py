@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from qvim_kit.downloads import DownloadError, fetch
-from qvim_kit.safety import filename_problem, url_problem
+from qvim_kit.downloads.safety import filename_problem, url_problem
 
 ZENODO = "https://zenodo.org"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qvim_kit.listings import AudioFolder, key_of, read_names, require, settle, unique_ids
-from qvim_kit.tables import ITEM_COLUMNS, QUERY_COLUMNS, RetrievalDataset
+from qvim_kit.datasets.listings import AudioFolder, key_of, read_names, require, settle, unique_ids
+from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, RetrievalDataset
 
 
 def read_vimsketch(folder: str | os.PathLike, *, allow_missing: bool = False) -> RetrievalDataset:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from qvim_kit.tables import DatasetError
+from qvim_kit.datasets.tables import DatasetError
 
 REMEDY = "Unpack the data set again, or pass allow_missing=True to leave those rows out."
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 import torchaudio
 
-from qvim_kit.augmentation import Augmentation, normal, spans, uniform
-from qvim_kit.stretch import resample, stretch
+from qvim_kit.augment.base import Augmentation, normal, spans, uniform
+from qvim_kit.augment.stretch import resample, stretch
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class TimeStretch(Augmentation):
 
     The beginning stays in place; what grows too long is cut, what is too short ends in silence.
 
-    Source: `qvim_kit.stretch.stretch`, a phase vocoder. Shape: (batch, samples).
+    Source: `qvim_kit.augment.stretch.stretch`, a phase vocoder. Shape: (batch, samples).
     Notebook: 02_augment.
     """
 

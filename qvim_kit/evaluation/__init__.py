@@ -14,10 +14,14 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from qvim_kit import metrics
-from qvim_kit.alignment import align
-from qvim_kit.intervals import bootstrap_interval, paired_permutation_test, random_reciprocal_rank
-from qvim_kit.report import Report
-from qvim_kit.tables import RetrievalDataset
+from qvim_kit.datasets.tables import RetrievalDataset
+from qvim_kit.evaluation.alignment import align
+from qvim_kit.evaluation.intervals import (
+    bootstrap_interval,
+    paired_permutation_test,
+    random_reciprocal_rank,
+)
+from qvim_kit.evaluation.report import Report
 
 Similarities = Mapping | pd.DataFrame | str | os.PathLike
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from qvim_kit.safety import url_problem
+from qvim_kit.downloads.safety import url_problem
 
 CHUNK = 1 << 16  # bytes; with 1 KiB, as some libraries have it, the loop is the bottleneck
 MARGIN = 16 << 20  # bytes that stay free on the disk

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvim_kit.embedding import EmbeddingSystem
-from qvim_kit.interface import QVIMModel, as_similarities, score
+from qvim_kit.systems.embedding import EmbeddingSystem
+from qvim_kit.systems.interface import QVIMModel, as_similarities, score
 
 if TYPE_CHECKING:
     import torch

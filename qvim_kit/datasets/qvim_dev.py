@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qvim_kit.listings import AudioFolder, read_text, require, settle
-from qvim_kit.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
+from qvim_kit.datasets.listings import AudioFolder, read_text, require, settle
+from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
 
 QVIM_DEV_TABLE = "DEV Dataset.csv"
 QVIM_DEV_COLUMNS = ("Label", "Class", "Items", "Query 1", "Query 2", "Query 3")

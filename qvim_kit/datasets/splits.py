@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qvim_kit.listings import key_of, read_rows
-from qvim_kit.tables import DatasetError, RetrievalDataset
+from qvim_kit.datasets.listings import key_of, read_rows
+from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 
 VALIDATION_IMITATIONS = 3  # of each concept, in the coarse protocol
 PARTS = ("train", "val", "test")

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from qvim_kit.archives import ArchiveError
-from qvim_kit.members import Member
+from qvim_kit.downloads.archives import ArchiveError
+from qvim_kit.downloads.members import Member
 
 
 def require_py7zr(what: str | Path) -> Any:

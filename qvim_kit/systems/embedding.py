@@ -14,8 +14,8 @@ from itertools import islice
 import numpy as np
 
 from qvim_kit.audio import AudioError, AudioErrors, load_audio
-from qvim_kit.embedding_cache import EmbeddingCache
-from qvim_kit.interface import QVIMModel, as_similarities
+from qvim_kit.systems.cache import EmbeddingCache
+from qvim_kit.systems.interface import QVIMModel, as_similarities
 
 DECODE_AHEAD = 16  # files decoded at once: 20 MB of 10-s clips
 
