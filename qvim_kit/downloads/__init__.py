@@ -50,11 +50,12 @@ def offline() -> bool:
 def by_hand(url: str, reason: Any, path: Path, sha256: str | None = None) -> DownloadError:
     """The error of a failed download, which says where to put the file instead."""
     check = f" (SHA-256 {sha256})" if sha256 else ""
+    reason = _in_words(reason, url)
     error = DownloadError(
-        f"{url} could not be downloaded: {str(reason).strip().rstrip('.')}. "
+        f"{url} could not be downloaded: {reason.strip().rstrip('.')}. "
         f"Get the file another way, put {path.name}{check} into {path.parent} and run again"
     )
-    error.reason = str(reason)
+    error.reason = reason
     return error
 
 
@@ -139,7 +140,7 @@ def _wrong_hash(path: Path, hashes: dict[str, str]) -> str | None:
     return None
 
 
-def _in_words(error: Exception, url: str) -> str:
+def _in_words(error: Exception | str, url: str) -> str:
     """The commonest failures without the library's class names."""
     if "Failed to resolve" in str(error) or "NameResolutionError" in str(error):
         return f"{urlsplit(url).hostname} was not found (no network?)"

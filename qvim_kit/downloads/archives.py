@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qvim_kit.downloads.members import Member, clash, name_problem
+from qvim_kit.downloads.members import ArchiveError, Member, clash, name_problem
 from qvim_kit.downloads.safety import move_into, staging
 
 SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz"}
@@ -24,10 +24,6 @@ SUFFIXES |= {".7z": "7z"}
 MAGIC = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz"}
 MAGIC |= {b"7z\xbc\xaf\x27\x1c": "7z"}
 MODES = {"tar": "r:", "gz": "r:gz", "xz": "r:xz"}
-
-
-class ArchiveError(ValueError):
-    """An archive that is refused or damaged; nothing of it was left in the folder."""
 
 
 def unpack(

@@ -10,6 +10,10 @@ from typing import Any
 from qvim_kit.downloads.safety import filename_problem
 
 
+class ArchiveError(ValueError):
+    """An archive that is refused or damaged; nothing of it was left in the folder."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One entry of an archive: its name as stored, its declared bytes, why it is refused."""

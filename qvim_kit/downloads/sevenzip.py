@@ -12,8 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from qvim_kit.downloads.archives import ArchiveError
-from qvim_kit.downloads.members import Member
+from qvim_kit.downloads.members import ArchiveError, Member
 
 
 def require_py7zr(what: str | Path) -> Any:
