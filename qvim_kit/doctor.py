@@ -17,6 +17,8 @@ from typing import NamedTuple
 from qvim_kit.paths import cache_folder, data_folder
 
 TORCH_REMEDY = 'python -m pip install "torch==2.11.*" "torchaudio==2.11.*"'
+# Where the versions are right and the builds are not, as a CPU-only torch, pip sees nothing to do.
+BUILD_REMEDY = TORCH_REMEDY.replace("install", "install --force-reinstall")
 INSTALL_REMEDY = "python -m pip install -c constraints.txt -e . (in the folder of the clone)"
 # What broken native libraries raise at import; ImportError is only the mildest.
 IMPORT_FAILURES = (ImportError, OSError, RuntimeError, AttributeError)
@@ -81,7 +83,7 @@ def check_torch_pair() -> Finding:
             importlib.import_module(name)
         except IMPORT_FAILURES as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error)
-            return Finding(False, f"{what}: import {name} fails ({reason})", TORCH_REMEDY)
+            return Finding(False, f"{what}: import {name} fails ({reason})", BUILD_REMEDY)
     return Finding(True, what)
 
 
