@@ -169,6 +169,40 @@ def plot_spread(groups: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
     return figure
 
 
+def plot_intervals(reports: Sequence[Report], metric: str = "MRR") -> Figure:
+    """One metric of several reports with its 95 % intervals; dashed: random.
+
+    Notebook: 03_baselines.
+    """
+    figure, axes = new_figure(1, 1, (7.2, 0.9 + 0.4 * len(reports)))
+    for place, report in enumerate(reversed(reports)):
+        row = report.metrics.loc[metric]
+        axes[0, 0].plot([row.low, row.high], [place, place], color=BLUE, linewidth=2)
+        axes[0, 0].plot(row.value, place, "o", color=BLUE)
+    axes[0, 0].axvline(reports[0].metrics.loc[metric, "random"], color=GREY, linestyle="--")
+    axes[0, 0].set_yticks(range(len(reports)), [report.system for report in reversed(reports)])
+    axes[0, 0].set(xlabel=f"{metric} with 95 % interval (dashed: random)", xlim=(0, None))
+    axes[0, 0].set_ylim(-0.6, len(reports) - 0.4)
+    return figure
+
+
+def plot_ranks(reports: Sequence[Report]) -> Figure:
+    """At which rank each system has the imitated item: one histogram a system, one scale.
+
+    Notebook: 03_baselines.
+    """
+    figure, axes = new_figure(1, len(reports), (3.4 * len(reports), 2.8))
+    items = max(report.counts["items ranked"] for report in reports)
+    bins = np.linspace(0.5, items + 0.5, min(items, 24) + 1)
+    for one, report in zip(axes[0], reports, strict=True):
+        one.hist(report.per_query["rank"], bins=bins, color=BLUE)
+        one.set(title=report.system, xlabel="rank of the imitated item", ylabel="queries")
+    top = max(one.get_ylim()[1] for one in axes[0])
+    for one in axes[0]:
+        one.set_ylim(0, top)
+    return figure
+
+
 def plot_report(report: Report) -> Figure:
     """Two panels: share of queries whose item is among the first k, and MRR by class."""
     classes: pd.DataFrame = report.per_class.sort_values("MRR")

@@ -79,6 +79,20 @@ def test_curves_histograms_and_spreads_show_their_values(rng):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["second", "first"]
 
 
+def test_intervals_and_ranks_show_what_the_reports_say(dataset, similarities):
+    constant = {query: dict.fromkeys(row, 0.5) for query, row in similarities.items()}
+    reports = [evaluate(similarities, dataset, system="a"), evaluate(constant, dataset, system="b")]
+    (axes,) = plots.plot_intervals(reports).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["b", "a"]
+    shown = [tuple(line.get_xdata()) for line in axes.lines]
+    row = reports[0].metrics.loc["MRR"]
+    assert (row.low, row.high) in shown and (row.value,) in shown
+    left, right = plots.plot_ranks(reports).axes
+    assert sum(bar.get_height() for bar in left.patches) == 24
+    assert max(bar.get_height() for bar in right.patches) == 24  # all at one rank
+    assert left.get_ylim() == right.get_ylim()
+
+
 def test_a_report_is_shown_once(dataset, similarities):
     import matplotlib.pyplot as plt
 
