@@ -147,6 +147,7 @@ def test_compare_finds_a_real_difference_and_no_other(dataset):
     found = compare(good, bad)
     assert found.difference == pytest.approx(good.mrr - bad.mrr)
     assert 0 < found.low < found.difference < found.high and found.p_value < 0.01
+    assert str(found).startswith(f"MRR {found.difference:+.4f} (+") and "p = 0.0" in str(found)
     assert compare(bad, equal).p_value > 0.05
     assert compare(good, good).p_value == 1
 

@@ -126,13 +126,20 @@ def template_numbers(similarities: Similarities, dataset: RetrievalDataset) -> d
 
 
 class Comparison(NamedTuple):
-    """The result of `compare`: a minus b, its 95 % interval, and a two-sided p-value."""
+    """The result of `compare`: a minus b, its 95 % interval, and a two-sided p-value.
+
+    The p-value says how often chance alone makes so large a difference between equal systems.
+    """
 
     metric: str
     difference: float
     low: float
     high: float
     p_value: float
+
+    def __str__(self) -> str:
+        interval = f"{self.low:+.4f} to {self.high:+.4f}"
+        return f"{self.metric} {self.difference:+.4f} ({interval}), p = {self.p_value:.4f}"
 
 
 def compare(a: Report, b: Report, metric: str = "MRR") -> Comparison:
