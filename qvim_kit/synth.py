@@ -81,13 +81,16 @@ class Tracks(NamedTuple):
     brightness_hz: np.ndarray  # centroid of the power spectrum
 
 
-def imitate(waveform: np.ndarray, sample_rate: int, speaker: Speaker) -> np.ndarray:
+def imitate(waveform: np.ndarray, sample_rate: int, speaker: Speaker | int) -> np.ndarray:
     """The speaker's vocal imitation of a sound, the same each time.
 
+    ``speaker`` is a `Speaker`, or a number that stands for ``Speaker.random(number)``.
     ``waveform`` is (samples,), 0.05 to 15 s at 8000 to 192000 Hz. Returns float32 at the same
     rate, 0.8 to 1.25 times as long, peak at most 0.95, band-limited to 7 kHz; silence gives the
     faint hiss of the room. Raises ``ValueError`` naming every fault of the arguments.
     """
+    if isinstance(speaker, (int, np.integer)) and not isinstance(speaker, bool) and speaker >= 0:
+        speaker = Speaker.random(int(speaker))
     effect = _checked(waveform, sample_rate, speaker)
     rng = np.random.default_rng([speaker.seed, zlib.crc32(effect.tobytes())])
     take = speaker.tempo * 2 ** (0.12 * speaker.slips * rng.standard_normal())
@@ -112,7 +115,9 @@ def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker) -> np.nda
     elif not faults and not 0.05 <= (seconds := len(waveform) / sample_rate) <= 15:
         faults.append(f"waveform lasts {seconds:.3f} s; expected 0.05 to 15 s: pad or crop it")
     if not isinstance(speaker, Speaker):
-        faults.append(f"speaker is a {type(speaker).__name__}; expected a Speaker")
+        faults.append(
+            f"speaker is a {type(speaker).__name__}; expected a Speaker or a number from 0 up"
+        )
     if faults:
         raise ValueError("cannot imitate: " + "; ".join(faults))
     return np.ascontiguousarray(waveform, dtype=np.float32)

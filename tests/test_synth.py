@@ -231,3 +231,12 @@ def test_a_speaker_without_a_room():
     tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000).astype(np.float32)
     dry = imitate(tone, 16_000, Speaker(room_s=0.0))
     assert np.isfinite(dry).all() and np.abs(dry).max() > 0.05
+
+
+def test_a_number_stands_for_a_random_speaker():
+    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(8_000) / 16_000).astype(np.float32)
+    np.testing.assert_array_equal(
+        imitate(tone, 16_000, 7), imitate(tone, 16_000, Speaker.random(7))
+    )
+    with pytest.raises(ValueError, match="expected a Speaker or a number"):
+        imitate(tone, 16_000, -1)
