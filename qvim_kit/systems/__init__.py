@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qvim_kit.systems.embedding import EmbeddingSystem
+from qvim_kit.systems.fusion import Fusion, FusionError
 from qvim_kit.systems.interface import QVIMModel, as_similarities, score
+from qvim_kit.systems.mvggish import MVGGish
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EmbeddingSystem", "EncoderSystem", "QVIMModel", "Random", "TwoDFT", "score"]
+__all__ = [
+    "EmbeddingSystem",
+    "EncoderSystem",
+    "Fusion",
+    "FusionError",
+    "MVGGish",
+    "QVIMModel",
+    "Random",
+    "TwoDFT",
+    "score",
+]
 
 
 class Random(QVIMModel):
