@@ -106,6 +106,7 @@ def mel_to_audio(
     320 (frames - 1) + 1. Raises ValueError for another shape or fewer than 3 frames.
     """
     front_end = LogMel() if front_end is None else front_end
+    log_mel = torch.as_tensor(log_mel)
     if log_mel.ndim != 3 or log_mel.shape[1] != front_end.mels or log_mel.shape[2] < 3:
         raise ValueError(
             f"mel_to_audio: found log_mel of shape {tuple(log_mel.shape)}, "

@@ -46,15 +46,24 @@ def draw_waveform(axes: Axes, waveform: np.ndarray, sample_rate: int) -> None:
     axes.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(waveform) / sample_rate))
 
 
-def draw_log_mel(axes: Axes, log_mel: np.ndarray, sample_rate: int = 32_000, fmax=15_000.0) -> None:
-    """A log-mel spectrogram (mels, frames) of `features.LogMel`, with ticks in hertz."""
+def draw_log_mel(
+    axes: Axes,
+    log_mel: np.ndarray,
+    sample_rate: int = 32_000,
+    fmax: float = 15_000.0,
+    top: float | None = None,
+) -> None:
+    """A log-mel spectrogram (mels, frames) of `features.LogMel`, with ticks in hertz.
+
+    ``top`` is the value of the brightest colour: the same for pictures that are to be compared.
+    """
     from qvim_kit.features import HOP
 
     mels, frames = log_mel.shape
     seconds = frames * HOP / sample_rate
     axes.imshow(
         log_mel, origin="lower", aspect="auto", cmap=HEAT, extent=(0, seconds, 0, mels),
-        vmin=-1.4, vmax=max(0.5, float(np.max(log_mel))),
+        vmin=-1.4, vmax=max(0.5, float(np.max(log_mel))) if top is None else top,
     )  # fmt: skip
     heights = mels * np.log1p(np.array(HERTZ) / 700) / np.log1p(fmax / 700)
     axes.set_yticks(heights, [f"{hertz:,}" for hertz in HERTZ])
@@ -139,11 +148,12 @@ def plot_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], xlabe
 
 
 def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
-    """A page of log-mel spectrograms: title → (mels, frames)."""
+    """A page of log-mel spectrograms on one colour scale: title → (mels, frames)."""
     rows = -(-len(log_mels) // columns)
+    top = max(0.5, *(float(np.quantile(log_mel, 0.999)) for log_mel in log_mels.values()))
     figure, axes = new_figure(rows, columns, (3.6 * columns, 2.1 * rows))
     for one, (title, log_mel) in zip(axes.flat, log_mels.items(), strict=False):
-        draw_log_mel(one, log_mel)
+        draw_log_mel(one, log_mel, top=top)
         one.set_title(title, fontsize=9)
     for one in axes[:-1].flat:
         one.set_xlabel("")

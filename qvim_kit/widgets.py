@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvim_kit.audio import load_audio
+from qvim_kit.audio import AudioError, load_audio
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -96,8 +96,11 @@ def browse_pairs(dataset: RetrievalDataset) -> ipywidgets.Widget:
         queries = dataset.queries[dataset.queries["item_id"] == chosen_item.value].head(3)
         sounds = {"item": dataset.item_paths[chosen_item.value]}
         sounds |= {f"query {n}": path for n, path in enumerate(queries["path"], start=1)}
-        picture = _png(plot_pair(dict(list(sounds.items())[:2])))
-        page.value = _players_html(sounds, PLAYER_RATE) + picture
+        try:
+            picture = _png(plot_pair(dict(list(sounds.items())[:2])))
+            page.value = _players_html(sounds, PLAYER_RATE) + picture
+        except AudioError as error:
+            page.value = f"<b>{escape(str(error))}</b>"
 
     chosen_class.observe(offer, "value")
     chosen_item.observe(show, "value")
@@ -107,16 +110,16 @@ def browse_pairs(dataset: RetrievalDataset) -> ipywidgets.Widget:
 
 def try_strength(
     changes: Mapping[str, Callable[[float], np.ndarray]],
-    draw: Callable[[np.ndarray], Figure],
+    draw: Callable[[dict[str, np.ndarray]], Figure],
     sample_rate: int = 32_000,
 ) -> ipywidgets.Widget:
-    """Choose a change and turn its strength from 0 to 1: hear and see what it makes of a sound.
+    """Choose a change and turn its strength from 0, unchanged, to 1: hear and see what it does.
 
     Notebook: 02_augment.
 
     Args:
         changes: name → (strength → waveform (samples,)).
-        draw: waveform → figure.
+        draw: title → waveform, for all that are to be seen → figure.
     """
     import ipywidgets
 
@@ -127,9 +130,12 @@ def try_strength(
     page = ipywidgets.HTML()
 
     def show(_=None) -> None:
-        waveform = changes[name.value](strength.value)
-        sounds = {f"{name.value} at {strength.value:.2f}": waveform}
-        page.value = _players_html(sounds, sample_rate) + _png(draw(waveform))
+        change = changes[name.value]
+        sounds = {
+            "unchanged": change(0.0),
+            f"strength {strength.value:.2f}": change(strength.value),
+        }
+        page.value = _players_html(sounds, sample_rate) + _png(draw(sounds))
 
     name.observe(show, "value")
     strength.observe(show, "value")

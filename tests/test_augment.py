@@ -215,3 +215,17 @@ def test_recipes_run_from_waveform_to_log_mel(recipe):
     assert out.shape == plain.shape and not torch.equal(out, plain)
     assert torch.equal(recipe(x, LogMel(), seeded()), out)
     assert torch.equal(A.Recipe()(x, LogMel(), seeded()), plain)
+
+
+@pytest.mark.parametrize("x", [[0.0, 1.0], None, "clip.wav"])
+def test_what_is_no_tensor_or_generator_is_named(x):
+    with pytest.raises(ValueError, match="Gain: found .*expected a torch tensor"):
+        A.Gain(max_db=3)(x, torch.Generator())
+    with pytest.raises(ValueError, match="Gain: found generator int, expected a torch.Generator"):
+        A.Gain(max_db=3)(torch.zeros(1, 8), 3)
+
+
+def test_not_a_number_is_no_strength():
+    for make in (lambda: A.Gain(max_db=float("nan")), lambda: A.Silence(max_seconds=float("nan"))):
+        with pytest.raises(ValueError, match="found nan"):
+            make()

@@ -189,6 +189,9 @@ def test_mini_is_deterministic_and_built_once(tmp_path):
     (first / "recipe.txt").write_text("an older version")
     build_mini(first, **small)
     assert (first / "DEV Dataset.csv").stat().st_mtime_ns > before
+    (first / "Items" / "Bell" / "Bell_1.wav").unlink()  # an accident
+    build_mini(first, **small)
+    assert read_qvim_dev(first).fingerprint() == read_qvim_dev(second).fingerprint()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
 
 
@@ -264,3 +267,12 @@ def test_open_says_what_it_expects(tmp_path):
         make(tmp_path / name, AWKWARD_ROWS, AWKWARD_FILES)
     with pytest.raises(DatasetError, match="(?s)a is one.*b is one.*open one of them"):
         open_dataset(tmp_path)
+
+
+def test_other_formats_than_wav_are_read(tmp_path):
+    rows = ["1,Dog,bark.flac,hum.ogg,woof,"]
+    folder = make(tmp_path, rows, [])
+    for kind, name in (("Items", "bark.flac"), ("Queries", "hum.ogg"), ("Queries", "woof.flac")):
+        (folder / kind / "Dog").mkdir(exist_ok=True)
+        soundfile.write(folder / kind / "Dog" / name, np.zeros(800), 8_000)
+    assert set(read_qvim_dev(folder).query_paths) == {"Dog/hum.ogg", "Dog/woof.flac"}

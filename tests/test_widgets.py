@@ -60,13 +60,24 @@ def test_browser_follows_class_and_item(sounds):
     assert len(shown) == pytest.approx(2 * len(expected), abs=2)  # 8 kHz shown at 16 kHz
 
 
+def test_browser_says_what_it_cannot_play(sounds):
+    from pathlib import Path
+
+    Path(sounds.item_paths["B/B0.wav"]).write_text("not audio")
+    browser = browse_pairs(sounds)
+    browser.children[0].children[0].value = "B"
+    assert "cannot be decoded" in browser.children[1].value
+
+
 def test_strength_is_heard(rng):
     noise = 0.1 * rng.normal(size=32_000)
     changes = {"gain": lambda strength: strength * noise, "off": lambda strength: 0 * noise}
-    widget = try_strength(changes, lambda waveform: plot_log_mels({"": np.zeros((128, 10))}))
+    widget = try_strength(
+        changes, lambda sounds: plot_log_mels({n: np.zeros((128, 10)) for n in sounds})
+    )
     (name, strength), page = widget.children[0].children, widget.children[1]
-    half = np.abs(played(page.value)[0][0]).mean()
+    half = np.abs(played(page.value)[1][0]).mean()
     strength.value = 1.0
-    assert np.abs(played(page.value)[0][0]).mean() == pytest.approx(2 * half, rel=0.02)
+    assert np.abs(played(page.value)[1][0]).mean() == pytest.approx(2 * half, rel=0.02)
     name.value = "off"
-    assert not played(page.value)[0][0].any()
+    assert not played(page.value)[1][0].any()

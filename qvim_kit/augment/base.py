@@ -37,11 +37,16 @@ class Augmentation:
             raise ValueError(f"{self}: " + "; ".join(problems))
 
     def __call__(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        name, expected = type(self).__name__, f"floating point of shape ({', '.join(self.axes)})"
+        if not isinstance(x, torch.Tensor):
+            found = type(x).__name__
+            raise ValueError(f"{name}: found {found}, expected a torch tensor, {expected}")
+        if not isinstance(generator, torch.Generator):
+            found = type(generator).__name__
+            raise ValueError(f"{name}: found generator {found}, expected a torch.Generator")
         if x.ndim != len(self.axes) or not x.is_floating_point():
-            raise ValueError(
-                f"{type(self).__name__}: found {x.dtype} of shape {tuple(x.shape)}, "
-                f"expected floating point of shape ({', '.join(self.axes)})"
-            )
+            found = f"{x.dtype} of shape {tuple(x.shape)}"
+            raise ValueError(f"{name}: found {found}, expected {expected}")
         chosen = self._choose(len(x), generator).to(x.device)
         out = x.clone()
         if x.numel() and chosen.any():

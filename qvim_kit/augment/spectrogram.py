@@ -94,7 +94,10 @@ class SpectrogramTimeStretch(SpectrogramAugmentation):
     def _problems(self) -> list[tuple[bool, str]]:
         found = (self.min_rate, self.max_rate)
         return [
-            (not 0.1 <= found[0] <= found[1] <= 10, f"rates: found {found}, expected 0.1 to 10")
+            (
+                not 0.1 <= found[0] <= found[1] <= 10,
+                f"rates: found {found}, expected 0.1 ≤ low ≤ high ≤ 10",
+            )
         ]
 
 

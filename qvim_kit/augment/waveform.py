@@ -5,6 +5,7 @@ Notebook: 02_augment.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Roll(Augmentation):
 
     def _problems(self) -> list[tuple[bool, str]]:
         found = (self.max_samples, self.max_fraction)
-        return [(min(found) < 0, f"shift: found {found}, expected 0 or more")]
+        return [(not min(found) >= 0, f"shift: found {found}, expected 0 or more")]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Gain(Augmentation):
         return x * factor.to(x)[:, None]
 
     def _problems(self) -> list[tuple[bool, str]]:
-        return [(self.max_db < 0, f"max_db: found {self.max_db}, expected 0 or more")]
+        found = self.max_db
+        return [(not 0 <= found < math.inf, f"max_db: found {found}, expected 0 or more")]
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,10 @@ class TimeStretch(Augmentation):
     def _problems(self) -> list[tuple[bool, str]]:
         found = (self.min_rate, self.max_rate)
         return [
-            (not 0.1 <= found[0] <= found[1] <= 10, f"rates: found {found}, expected 0.1 to 10")
+            (
+                not 0.1 <= found[0] <= found[1] <= 10,
+                f"rates: found {found}, expected 0.1 ≤ low ≤ high ≤ 10",
+            )
         ]
 
 
@@ -179,7 +184,7 @@ class Silence(Augmentation):
 
     def _problems(self) -> list[tuple[bool, str]]:
         found = self.max_seconds
-        return [(found < 0, f"max_seconds: found {found}, expected 0 or more")]
+        return [(not found >= 0, f"max_seconds: found {found}, expected 0 or more")]
 
 
 @dataclass(frozen=True)

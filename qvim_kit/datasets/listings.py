@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from qvim_kit.audio import AUDIO_SUFFIXES
 from qvim_kit.datasets.tables import DatasetError
 
 REMEDY = "Unpack the data set again, or pass allow_missing=True to leave those rows out."
@@ -32,7 +33,7 @@ class UnlistedFiles(DatasetWarning):
 
 
 class AudioFolder:
-    """The WAV files below one folder, found by the names that lists give them.
+    """The audio files below one folder, found by the names that lists give them.
 
     Suffixes match in any case. Hidden files are not seen, such as macOS's ``._dog.wav``.
 
@@ -43,7 +44,7 @@ class AudioFolder:
 
     def __init__(self, folder: Path, pattern: str = "*"):
         self.folder = folder
-        files = (path for path in folder.glob(pattern) if path.suffix.lower() == ".wav")
+        files = (path for path in folder.glob(pattern) if path.suffix.lower() in AUDIO_SUFFIXES)
         named = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
         self.paths: dict[str, Path] = {
             name: path
@@ -64,7 +65,9 @@ class AudioFolder:
 
 def key_of(name: str) -> str:
     """A name without what file systems and archives change: case, suffix, Unicode form."""
-    return unicodedata.normalize("NFC", name).casefold().removesuffix(".wav")
+    name = unicodedata.normalize("NFC", name).casefold()
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot + suffix in AUDIO_SUFFIXES else name
 
 
 def require(folder: Path, names: Sequence[str], expected: str) -> None:

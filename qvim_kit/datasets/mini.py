@@ -6,6 +6,7 @@ runs before anything has been downloaded. `datasets.load_mini` calls this.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -40,7 +41,8 @@ def build_mini(
 
     folder, classes = Path(folder), list(classes)
     recipe = _recipe(classes, effects_per_class)
-    if _built_from(folder) == recipe:
+    sounds = len(classes) * effects_per_class * (1 + IMITATIONS_PER_EFFECT)
+    if _built_from(folder) == recipe and len(list(folder.glob("*/*/*.wav"))) == sounds:
         return folder
     _check_place(folder)
     workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -60,7 +62,7 @@ def build_mini(
         _write_table(workshop / QVIM_DEV_TABLE, rows)
         (workshop / "parameters.json").write_text(json.dumps(parameters, indent=1))
         (workshop / "recipe.txt").write_text(recipe)
-        _move(workshop, folder, recipe)
+        _move(workshop, folder)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return folder
@@ -135,13 +137,17 @@ def _built_from(folder: Path) -> str | None:
     return recipe.read_text() if recipe.is_file() else None
 
 
-def _move(workshop: Path, folder: Path, recipe: str) -> None:
-    """Put the finished folder in place of an older one, unless another process was faster."""
-    if folder.exists() and _built_from(folder) != recipe:
-        folder.rename(workshop.with_name(workshop.name + "-old"))
-        shutil.rmtree(workshop.with_name(workshop.name + "-old"), ignore_errors=True)
+def _move(workshop: Path, folder: Path) -> None:
+    """Put the finished folder in place of an older or incomplete one.
+
+    Where another process puts its own there at the same moment, that one is as good.
+    """
+    older = workshop.with_name(workshop.name + "-old")
+    with contextlib.suppress(OSError):
+        folder.rename(older)
     try:
         workshop.rename(folder)
     except OSError:
-        if _built_from(folder) != recipe:
+        if _built_from(folder) is None:
             raise
+    shutil.rmtree(older, ignore_errors=True)

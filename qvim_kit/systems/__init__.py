@@ -6,6 +6,7 @@ Notebook: 03_baselines.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +68,10 @@ class TwoDFT(EmbeddingSystem):
         return two_dft(waveforms, self.sample_rate)
 
     def fingerprint(self, side: str) -> str:
-        return f"two_dft v1 {self.sample_rate} Hz {self.duration} s"
+        from qvim_kit import features
+
+        source = inspect.getsource(features.cqt) + inspect.getsource(features.two_dft)
+        return f"{self.sample_rate} Hz {self.duration} s {source}"
 
 
 class EncoderSystem(EmbeddingSystem):

@@ -1,0 +1,251 @@
+"""Two towers on log-mel spectrograms: one embeds queries, the other items.
+
+The architecture of Greif et al., "Improving Query-by-Vocal Imitation with Contrastive Learning
+and Audio Pretraining", DCASE 2024, and of the AES AIMLA 2025 baseline. Notebook: 04_finetune.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import qvim_kit
+from qvim_kit.features import LogMel
+from qvim_kit.models.mobilenet import CheckpointError, MobileNet
+from qvim_kit.models.storage import (
+    CARD,
+    FORMAT,
+    WEIGHTS,
+    differences,
+    find_folder,
+    is_natural,
+    is_positive,
+    not_finite,
+    plain,
+    read_card,
+    read_weights,
+    some,
+    write_all,
+)
+
+FRONT_END = ("sample_rate", "mels", "fmin", "fmax")
+
+
+class Tower(nn.Module):
+    """The convolutions of a MobileNet and, if wanted, a linear layer on their embedding.
+
+    The layer has no bias: where only it is trained, similarity is a bilinear form of the trunk's
+    embeddings. The classifier is left out, as no similarity depends on it.
+
+    Shape: (batch, mels, frames) → unit rows (batch, dim), at least single precision.
+    """
+
+    def __init__(self, encoder: MobileNet, projection: int | None, frozen: bool):
+        super().__init__()
+        self.trunk = copy.deepcopy(encoder).requires_grad_(not frozen)
+        self.trunk.classifier = nn.Sequential()
+        self.projection = (
+            nn.Identity() if projection is None else nn.Linear(encoder.dim, projection, bias=False)
+        )
+        self.frozen = frozen
+        self.train()  # whatever the encoder was in
+
+    def train(self, mode: bool = True) -> Tower:
+        """As for any module, but the batch norms of a frozen trunk keep what they know."""
+        super().train(mode)
+        if self.frozen:
+            self.trunk.eval()
+        return self
+
+    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        _, embeddings = self.trunk(log_mel[:, None])
+        embeddings = self.projection(embeddings)
+        return F.normalize(embeddings.to(torch.promote_types(embeddings.dtype, torch.float32)))
+
+
+class DualEncoder(nn.Module):
+    """A tower for queries and one for items; the score of a pair is their embeddings' cosine.
+
+    Args:
+        encoder: a MobileNet, from `load_audioset` or `mobilenet`; it is copied.
+        shared: one tower for both sides. Else two that start as copies and share no weights.
+        projection: dimensions of a linear layer on top of each tower, without bias; none if
+            left out.
+        freeze_trunk: train nothing below the projection: no gradients, and batch norms stay in
+            evaluation mode.
+        front_end: waveform → log-mel, the default `LogMel` if left out. A subclass should do in
+            evaluation mode what LogMel does, which is what a saved model is loaded with.
+        duration: of the clips that the towers are trained for, s; others work.
+
+    Attributes:
+        query_tower, item_tower: `Tower` modules, the same one if shared.
+        sample_rate: of the waveforms, Hz.
+        dim: of the embeddings.
+        card: what a loaded model's card says, else empty.
+
+    Shape:
+        - Input: waveforms of queries and of items, (batch, samples) each.
+        - Output: embeddings of both, unit rows (batch, dim) each.
+    """
+
+    def __init__(
+        self,
+        encoder: MobileNet,
+        *,
+        shared: bool = False,
+        projection: int | None = None,
+        freeze_trunk: bool = False,
+        front_end: LogMel | None = None,
+        duration: float = 10.0,
+    ):
+        super().__init__()
+        front_end = LogMel() if front_end is None else front_end
+        if not isinstance(encoder, MobileNet) or not isinstance(front_end, LogMel):
+            raise TypeError(
+                f"DualEncoder: found encoder {type(encoder).__name__} and front_end "
+                f"{type(front_end).__name__}, expected a MobileNet (for a name such as 'mn04_as' "
+                "use load_audioset) and a LogMel"
+            )
+        if not (projection is None or is_natural(projection)) or not is_positive(duration):
+            raise ValueError(
+                f"DualEncoder: found projection {projection!r} and duration {duration!r}, "
+                "expected None or a positive whole number, and a positive number of seconds"
+            )
+        self.front_end, self.sample_rate, self.duration = front_end, front_end.sample_rate, duration
+        self.shared, self.freeze_trunk, self.width = shared, freeze_trunk, encoder.width
+        self.dim = encoder.dim if projection is None else projection
+        self.query_tower = Tower(encoder, projection, freeze_trunk)
+        self.item_tower = self.query_tower if shared else copy.deepcopy(self.query_tower)
+        self.card: dict[str, Any] = {}
+
+    def forward(
+        self, queries: torch.Tensor, items: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.embed_queries(queries), self.embed_items(items)
+
+    def embed_queries(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Vocal imitations (batch, samples) → unit rows (batch, dim)."""
+        return self.embed_log_mel(self._log_mel(waveforms), "query")
+
+    def embed_items(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Sound effects (batch, samples) → unit rows (batch, dim)."""
+        return self.embed_log_mel(self._log_mel(waveforms), "item")
+
+    def embed_log_mel(self, log_mel: torch.Tensor, side: str) -> torch.Tensor:
+        """What the front end returned (batch, mels, frames) → unit rows (batch, dim).
+
+        ``side`` is "query" or "item". Raises ValueError for another, and for another shape.
+        """
+        if side not in ("query", "item") or log_mel.ndim != 3:
+            raise ValueError(
+                f"embed_log_mel: found side {side!r} and log_mel of shape {tuple(log_mel.shape)}, "
+                "expected 'query' or 'item', and (batch, mels, frames)"
+            )
+        return (self.query_tower if side == "query" else self.item_tower)(log_mel)
+
+    def _log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(waveforms.device.type, enabled=False):  # powers overflow in half
+            return self.front_end(waveforms)
+
+    def save_pretrained(
+        self, folder: str | os.PathLike, card: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write ``model.safetensors`` and ``card.json`` into a folder; both or neither.
+
+        Args:
+            folder: made if missing; files of these names are replaced.
+            card: what a reader should know: training_data, metrics, licence and whatever else.
+                What the model knows of itself (architecture, front end, versions, …) is added,
+                and wins. NumPy's numbers are fine; NaN becomes null.
+
+        Raises ValueError where weights are not finite, OSError where a file cannot be written.
+        """
+        weights = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in _stored(self).items()
+        }
+        if names := not_finite(weights):
+            raise ValueError(f"{folder}: not saved, as weights are not finite: {some(names)}")
+        from safetensors.torch import save
+
+        folder, data = Path(folder).expanduser(), save(weights, metadata={"format": "pt"})
+        given = {"training_data": None, "metrics": None, "licence": None, **(card or {})}
+        facts = {**self._facts(), "sha256": hashlib.sha256(data).hexdigest()}
+        self.card = plain({**given, **facts})
+        text = json.dumps(self.card, indent=2, ensure_ascii=False, allow_nan=False)
+        write_all({folder / WEIGHTS: data, folder / CARD: text.encode()})
+        return folder
+
+    def _facts(self) -> dict[str, Any]:
+        front_end = {key: getattr(self.front_end, key) for key in FRONT_END}
+        head = self.query_tower.projection
+        return {
+            "format": FORMAT,
+            "architecture": {"name": "mobilenet", "width": self.width},
+            "shared": self.shared,
+            "projection": self.dim if isinstance(head, nn.Linear) else None,
+            "freeze_trunk": self.freeze_trunk,
+            "dim": self.dim,
+            "front_end": {"name": "LogMel", **front_end},
+            "duration": self.duration,
+            "versions": {
+                "qvim_kit": qvim_kit.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | os.PathLike) -> DualEncoder:
+        """The model that `save_pretrained` wrote, in evaluation mode, on the CPU.
+
+        Args:
+            name_or_folder: a folder, or the name of a checkpoint that comes with the package.
+
+        Raises `CheckpointError` that lists all that is wrong with card and weights.
+        """
+        folder = find_folder(name_or_folder)
+        card, problems = read_card(folder / CARD)
+        weights, more = read_weights(folder / WEIGHTS, card.get("sha256"))
+        model, problems = None, problems + more
+        try:
+            if not any(problem.startswith(CARD) for problem in problems):
+                model = cls(
+                    MobileNet(card["architecture"]["width"]),
+                    shared=card["shared"],
+                    projection=card["projection"],
+                    freeze_trunk=card["freeze_trunk"],
+                    front_end=LogMel(**{key: card["front_end"][key] for key in FRONT_END}),
+                    duration=card["duration"],
+                )
+        except ValueError as error:
+            problems.append(f"{CARD}: {error}")
+        if model is not None and weights is not None:
+            shapes = {name: tuple(tensor.shape) for name, tensor in _stored(model).items()}
+            problems += [f"{WEIGHTS}: {p}" for p in differences(weights, shapes)]
+        if problems:
+            raise CheckpointError(f"{folder}: " + "; ".join(problems))
+        if model.shared:
+            twins = {name.replace("query_", "item_", 1): weights[name] for name in weights}
+            weights = {**weights, **twins}
+        model.load_state_dict(weights)
+        model.card = card
+        return model.eval()
+
+
+def _stored(model: DualEncoder) -> dict[str, torch.Tensor]:
+    """The state dict, with a shared tower once: under the name of the query tower."""
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not (model.shared and name.startswith("item_tower."))
+    }

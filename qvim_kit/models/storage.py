@@ -1,0 +1,151 @@
+"""How a trained model lies in a folder: its weights, and a card that says what they are.
+
+`dual_encoder.DualEncoder` saves and loads with these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import qvim_kit
+from qvim_kit.models.mobilenet import CheckpointError
+
+FORMAT = 1  # of the card
+WEIGHTS, CARD = "model.safetensors", "card.json"
+SHIPPED = Path(qvim_kit.__file__).resolve().parent / "weights"  # one folder a checkpoint
+TOLD = 20  # keys of one kind that an error lists
+ABSENT = object()
+
+
+def is_natural(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def is_positive(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+# What a card must say for its model to be built: key, what is expected, whether it is met.
+CARD_KEYS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("format", f"{FORMAT}, which this version of the kit reads", lambda v: v == FORMAT),
+    ("architecture.name", "'mobilenet'", lambda v: v == "mobilenet"),
+    ("architecture.width", "a positive number", is_positive),
+    ("shared", "true or false", lambda v: isinstance(v, bool)),
+    ("projection", "null or a positive whole number", lambda v: v is None or is_natural(v)),
+    ("freeze_trunk", "true or false", lambda v: isinstance(v, bool)),
+    ("front_end.name", "'LogMel'", lambda v: v == "LogMel"),
+    ("front_end.sample_rate", "a positive whole number", is_natural),
+    ("front_end.mels", "a positive whole number", is_natural),
+    ("front_end.fmin", "a number, 0 or more", lambda v: v == 0 or is_positive(v)),
+    ("front_end.fmax", "a positive number", is_positive),
+    ("duration", "a positive number", is_positive),
+    ("sha256", "text", lambda v: isinstance(v, str)),
+)
+
+
+def find_folder(name_or_folder: str | os.PathLike) -> Path:
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return folder
+    known = {path.parent.name: path.parent for path in SHIPPED.glob(f"*/{CARD}")}
+    if str(name_or_folder) in known:
+        return known[str(name_or_folder)]
+    raise CheckpointError(
+        f"{name_or_folder}: found no such folder; expected one that save_pretrained wrote, or one "
+        f"of the names {some(sorted(known))}"
+    )
+
+
+def read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The card, and what is wrong with it; every problem begins with the file's name."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, [f"{CARD}: cannot be read ({error})"]
+    if not isinstance(card, dict):
+        return {}, [f"{CARD}: found a {type(card).__name__}, expected an object"]
+    problems = []
+    for key, expected, met in CARD_KEYS:
+        value: Any = card
+        for step in key.split("."):
+            value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
+        if not met(value):
+            found = "nothing" if value is ABSENT else repr(value)
+            problems.append(f"{CARD}: {key}: found {found}, expected {expected}")
+    return card, problems
+
+
+def read_weights(path: Path, sha256: object) -> tuple[dict[str, torch.Tensor] | None, list[str]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        data = path.read_bytes()
+        weights = load(data)
+    except (OSError, SafetensorError) as error:
+        return None, [f"{WEIGHTS}: cannot be read ({error})"]
+    if isinstance(sha256, str) and (digest := hashlib.sha256(data).hexdigest()) != sha256:
+        return weights, [f"{WEIGHTS}: SHA-256 is {digest}, but its card says {sha256}"]
+    return weights, []
+
+
+def differences(found: dict[str, Any], expected: dict[str, tuple[int, ...]]) -> list[str]:
+    """Missing, unexpected and misshapen keys, and tensors that are not finite."""
+    shapes = {key: tuple(getattr(tensor, "shape", ["?"])) for key, tensor in found.items()}
+    misshapen = [
+        f"{key} {shapes[key]} instead of {shape}"
+        for key, shape in expected.items()
+        if key in shapes and shapes[key] != shape
+    ]
+    kinds = {
+        "missing": [key for key in expected if key not in shapes],
+        "unexpected": [key for key in shapes if key not in expected],
+        "misshapen": misshapen,
+        "not finite": not_finite(found),
+    }
+    return [f"{kind}: {some(keys)}" for kind, keys in kinds.items() if keys]
+
+
+def not_finite(weights: dict[str, Any]) -> list[str]:
+    return [
+        name
+        for name, tensor in weights.items()
+        if isinstance(tensor, torch.Tensor) and not tensor.isfinite().all()
+    ]
+
+
+def some(keys: list[str]) -> str:
+    more = f" and {len(keys) - TOLD} more" if len(keys) > TOLD else ""
+    return ", ".join(map(str, keys[:TOLD])) + more or "none"
+
+
+def plain(card: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold of a card: a metric that is NaN must not cost the training its end."""
+
+    def simple(value: Any) -> Any:
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    return json.loads(json.dumps(card, default=simple), parse_constant=lambda _: None)
+
+
+def write_all(contents: dict[Path, bytes]) -> None:
+    """Write files beside their places, then move all."""
+    parts = {path.with_name(f".{path.name}.{os.getpid()}.part"): path for path in contents}
+    try:
+        for part, path in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(contents[path])
+        for part, path in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
