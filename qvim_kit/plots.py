@@ -179,6 +179,42 @@ def plot_spread(groups: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
     return figure
 
 
+def plot_similarities(matrix: np.ndarray) -> Figure:
+    """A batch's cosines, (queries, items), as a picture with its numbers; pairs are diagonal.
+
+    Notebook: 04_finetune.
+    """
+    side = 0.55 * len(matrix) + 1
+    figure, axes = new_figure(1, 1, (side + 1, side))
+    image = axes[0, 0].imshow(matrix, cmap=HEAT)
+    for (row, column), value in np.ndenumerate(matrix):
+        dark = value < (matrix.min() + matrix.max()) / 2
+        colour = "white" if dark else "black"
+        axes[0, 0].text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=7)
+    axes[0, 0].set(xlabel="item of the batch", ylabel="query of the batch")
+    figure.colorbar(image, label="cosine", shrink=0.8)
+    return figure
+
+
+def plot_maps(maps: Mapping[str, np.ndarray], classes: Sequence[str], queries: int) -> Figure:
+    """Points (count, 2) by class, one panel a map; the first ``queries`` are dots, items crosses.
+
+    Notebook: 04_finetune.
+    """
+    names = sorted(set(classes))
+    figure, axes = new_figure(1, len(maps), (4.6 * len(maps), 4.2))
+    for one, (title, points) in zip(axes[0], maps.items(), strict=True):
+        for name, colour in zip(names, COLOURS * len(names), strict=False):
+            own = np.flatnonzero(np.asarray(classes) == name)
+            for part, marker in ((own[own < queries], "o"), (own[own >= queries], "x")):
+                label = name if marker == "o" else None
+                one.scatter(*points[part].T, color=colour, marker=marker, s=18, label=label)
+        one.set(title=title, xlabel="first principal axis", ylabel="second principal axis")
+    axes[0, -1].legend(frameon=False, title="dot: query\ncross: item", loc="center left",
+                       bbox_to_anchor=(1, 0.5))  # fmt: skip
+    return figure
+
+
 def plot_intervals(reports: Sequence[Report], metric: str = "MRR") -> Figure:
     """One metric of several reports with its 95 % intervals; dashed: random.
 

@@ -93,6 +93,17 @@ def test_intervals_and_ranks_show_what_the_reports_say(dataset, similarities):
     assert left.get_ylim() == right.get_ylim()
 
 
+def test_similarities_and_maps_show_their_values(rng):
+    matrix = rng.normal(size=(3, 3))
+    axes = plots.plot_similarities(matrix).axes[0]
+    assert [text.get_text() for text in axes.texts[:2]] == [f"{v:.2f}" for v in matrix[0, :2]]
+    points, classes = rng.normal(size=(6, 2)), ["a", "a", "b", "a", "b", "b"]
+    (axes,) = plots.plot_maps({"before": points}, classes, queries=3).axes
+    shown = np.concatenate([collection.get_offsets() for collection in axes.collections])
+    np.testing.assert_allclose(sorted(shown.tolist()), sorted(points.tolist()))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
 def test_a_report_is_shown_once(dataset, similarities):
     import matplotlib.pyplot as plt
 

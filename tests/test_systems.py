@@ -6,8 +6,10 @@ import torch
 from qvim_kit.audio import AudioErrors, load_audio
 from qvim_kit.evaluation import evaluate
 from qvim_kit.features import LogMel, two_dft
+from qvim_kit.models.dual_encoder import DualEncoder
 from qvim_kit.models.mobilenet import mobilenet
 from qvim_kit.systems import (
+    DualEncoderSystem,
     EmbeddingSystem,
     EncoderSystem,
     QVIMModel,
@@ -278,3 +280,27 @@ def test_score_says_what_a_system_should_return(dataset, answer):
 
     with pytest.raises(TypeError, match="Odd.compute_similarities: found .*expected a nested dict"):
         score(Odd(), dataset)
+
+
+def test_a_dual_encoder_embeds_each_side_with_its_tower(files, tmp_path):
+    torch.manual_seed(0)
+    model = DualEncoder(mobilenet(0.1), duration=0.5)
+    with torch.no_grad():
+        model.item_tower.trunk.features[16][0].weight.mul_(-1)
+    model.save_pretrained(tmp_path / "saved")
+    system = EncoderSystem.from_pretrained(tmp_path / "saved", device="cpu")
+    assert isinstance(system, DualEncoderSystem) and system.name == "saved"
+    queries, items = (
+        embed(list(files.values())) for embed in (system.embed_queries, system.embed_items)
+    )
+    waveforms = torch.stack(
+        [torch.from_numpy(load_audio(path, 32_000, 0.5)) for path in files.values()]
+    )
+    with torch.inference_mode():
+        expected = model.eval()(waveforms, waveforms)
+    np.testing.assert_allclose(queries, expected[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(items, expected[1].numpy(), atol=1e-5)
+    assert not np.allclose(queries, items)
+    assert system.fingerprint("query") != system.fingerprint("item")
+    shared = DualEncoderSystem(DualEncoder(mobilenet(0.1), shared=True), device="cpu")
+    assert shared.fingerprint("query") == shared.fingerprint("item")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,10 @@ from qvim_kit.systems.mvggish import MVGGish
 if TYPE_CHECKING:
     import torch
 
+    from qvim_kit.models.dual_encoder import DualEncoder
+
 __all__ = [
+    "DualEncoderSystem",
     "EmbeddingSystem",
     "EncoderSystem",
     "Fusion",
@@ -110,13 +115,22 @@ class EncoderSystem(EmbeddingSystem):
         self.sample_rate, self.duration, self.name = self.front_end.sample_rate, duration, name
 
     @classmethod
-    def from_pretrained(cls, name: str = "mn10_as", *, device: str | None = None) -> EncoderSystem:
-        """A ready system from an AudioSet checkpoint, cached or downloaded, such as "mn04_as".
+    def from_pretrained(
+        cls, name: str | os.PathLike = "mn10_as", *, device: str | None = None
+    ) -> EncoderSystem | DualEncoderSystem:
+        """A ready system by its name: an AudioSet checkpoint's, such as "mn04_as", which is
+        cached or downloaded; else what `DualEncoderSystem.from_pretrained` takes.
 
-        Raises as `models.mobilenet.load_audioset`.
+        Raises as `load_audioset`; `ValueError` for a name that nothing has.
         """
-        from qvim_kit.models.mobilenet import load_audioset
+        from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS, CheckpointError, load_audioset
 
+        if name not in AUDIOSET_CHECKPOINTS:
+            try:
+                return DualEncoderSystem.from_pretrained(name, device=device)
+            except CheckpointError as error:
+                known = ", ".join(AUDIOSET_CHECKPOINTS)
+                raise ValueError(f"{error}; AudioSet names: expected one of {known}") from None
         return cls(load_audioset(name), name=name, device=device)
 
     def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
@@ -128,18 +142,67 @@ class EncoderSystem(EmbeddingSystem):
         return embeddings.float().cpu().numpy()
 
     def fingerprint(self, side: str) -> str | None:
-        """Duration, structure, and a hash of all weights and filters as they are now.
+        """Duration, structure and weights; None for a front end or encoder of another make."""
+        return _fingerprint(self.front_end, self.encoder, self.duration)
 
-        None for a front end or encoder of another make, whose code may hold anything.
+
+class DualEncoderSystem(EmbeddingSystem):
+    """A trained dual encoder: queries through one tower, items through the other.
+
+    Notebook: 04_finetune.
+
+    Args:
+        model: a `models.dual_encoder.DualEncoder`; it is put into evaluation mode.
+        name: for tables.
+        device: where to run; a GPU if there is one, unless given.
+    """
+
+    def __init__(
+        self, model: DualEncoder, *, name: str = "dual encoder", device: str | None = None
+    ):
+        import torch
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.sample_rate, self.duration, self.name = model.sample_rate, model.duration, name
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | os.PathLike, *, device: str | None = None
+    ) -> DualEncoderSystem:
+        """A system from a folder that ``save_pretrained`` wrote, or a shipped one by its name.
+
+        Raises as `DualEncoder.from_pretrained`.
         """
-        from qvim_kit.features import LogMel
+        from qvim_kit.models.dual_encoder import DualEncoder
 
-        own = type(self.encoder).__module__.startswith("qvim_kit.")
-        if type(self.front_end) is not LogMel or not own:
-            return None
-        digest = hashlib.sha256(f"v2 {self.front_end} {self.duration} {self.encoder}".encode())
-        for module in (self.front_end, self.encoder):
-            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        model = DualEncoder.from_pretrained(name_or_folder)
+        return cls(model, name=Path(name_or_folder).name, device=device)
+
+    def embed_batch(self, waveforms: np.ndarray, side: str) -> np.ndarray:
+        import torch
+
+        embed = self.model.embed_queries if side == "query" else self.model.embed_items
+        with torch.inference_mode():
+            return embed(torch.from_numpy(waveforms).to(self.device)).float().cpu().numpy()
+
+    def fingerprint(self, side: str) -> str | None:
+        """Duration, structure and weights of this side's tower; as `EncoderSystem`."""
+        tower = self.model.query_tower if side == "query" else self.model.item_tower
+        return _fingerprint(self.model.front_end, tower, self.duration)
+
+
+def _fingerprint(
+    front_end: torch.nn.Module, encoder: torch.nn.Module, duration: float
+) -> str | None:
+    """A hash of all that the embeddings depend on, as it is now; None if code may differ."""
+    from qvim_kit.features import LogMel
+
+    if type(front_end) is not LogMel or not type(encoder).__module__.startswith("qvim_kit."):
+        return None
+    digest = hashlib.sha256(f"v2 {front_end} {duration} {encoder}".encode())
+    for module in (front_end, encoder):
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
