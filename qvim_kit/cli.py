@@ -73,8 +73,35 @@ def _parser() -> argparse.ArgumentParser:
     embed = commands.add_parser("embed", help="embed every audio file of a folder")
     embed.add_argument("folder", type=Path)
     embed.add_argument("-o", "--output", type=Path, required=True, help=".npz: paths, embeddings")
-    embed.add_argument("--system", default="mn04_as", help="2dft or an AudioSet checkpoint's name")
+    embed.add_argument(
+        "--system",
+        default="mn04_as",
+        help="2dft, m-vggish, an AudioSet checkpoint's name, a folder or file",
+    )
     embed.set_defaults(run=_embed)
+
+    train = commands.add_parser("train", help="train a dual encoder by a published recipe")
+    train.add_argument("--preset", required=True, help="greif-coarse, greif-fine, aes-baseline, …")
+    train.add_argument("--data", required=True, help="a folder, or the name of a data set")
+    train.add_argument("--fold", type=int, default=0, help="of the category-disjoint folds")
+    train.add_argument("--folds", type=Path, help="the folder with the published fold files")
+    train.add_argument("--roll", action="store_true", help="shift imitations in time (greif-*)")
+    train.add_argument("--epochs", type=int, help="instead of the preset's")
+    train.add_argument("--batch-size", type=int, help="instead of the preset's")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    train.add_argument("-o", "--output", type=Path, required=True, help="folder of the run")
+    train.set_defaults(run=_train)
+
+    test = commands.add_parser("test", help="test a system by a published protocol")
+    test.add_argument("--protocol", required=True, choices=("coarse", "fine", "qvim-dev"))
+    test.add_argument("--system", required=True, help="2dft, m-vggish, mn10_as, a folder or file")
+    test.add_argument("--data", required=True, help="a folder, or the name of a data set")
+    test.add_argument("--fold", default="all", help="of the coarse protocol (default: all)")
+    test.add_argument("--folds", type=Path, help="the folder with the published fold files")
+    test.add_argument("--sample-rate", type=int, default=8_000, help="of the 2dft, Hz")
+    test.add_argument("--duration", type=float, help="of clips, s (2dft: 5, m-vggish: 15.4)")
+    test.set_defaults(run=_test)
 
     tutorial = commands.add_parser("tutorial", help="run all notebooks and make pages of them")
     tutorial.add_argument("--output", type=Path, help="where (default: build/tutorial)")
@@ -163,14 +190,22 @@ def _sounds(folder: Path) -> list[Path]:
     return paths
 
 
-def _system(name: str):
+def _system(name: str, sample_rate: int = 8_000, duration: float | None = None):
+    """A system by its name, or the folder or published checkpoint that it is loaded from."""
     from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS
-    from qvim_kit.systems import EncoderSystem, TwoDFT
+    from qvim_kit.systems import DualEncoderSystem, EncoderSystem, MVGGish, TwoDFT
 
     if name.lower() == "2dft":
-        return TwoDFT()
-    if name not in AUDIOSET_CHECKPOINTS:
-        raise ValueError(f"--system {name}: expected 2dft, {', '.join(AUDIOSET_CHECKPOINTS)}")
+        return TwoDFT(sample_rate, duration or 5.0)
+    if name.lower() == "m-vggish":
+        return MVGGish(duration=duration or 15.4)
+    if Path(name).is_file():
+        from qvim_kit.models.published import load_published
+
+        return DualEncoderSystem(load_published(name), name=Path(name).stem)
+    if name not in AUDIOSET_CHECKPOINTS and not Path(name).is_dir():
+        known = ", ".join(AUDIOSET_CHECKPOINTS)
+        raise ValueError(f"--system {name}: expected 2dft, m-vggish, {known}, a folder or a file")
     return EncoderSystem.from_pretrained(name)
 
 
@@ -193,6 +228,57 @@ def _beside(target: Path) -> Iterator[Path]:
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from qvim_kit.datasets import open_dataset
+    from qvim_kit.protocols import training_parts
+    from qvim_kit.training.presets import PRESETS
+
+    if options.preset not in PRESETS:
+        raise ValueError(f"--preset {options.preset}: expected one of {', '.join(PRESETS)}")
+    rolls = {"roll": True} if options.roll else {}
+    if rolls and not options.preset.startswith("greif"):
+        raise ValueError(f"--roll: the preset {options.preset} does not know it")
+    preset = PRESETS[options.preset](**rolls)
+    data = open_dataset(options.data)
+    train, validation, test = training_parts(options.preset, data, options.fold, options.folds)
+    print(f"{train!r}\n{validation!r}\n{test!r}")
+    changes = {"epochs": options.epochs, "batch_size": options.batch_size}
+    result = preset.fit(
+        train,
+        validation,
+        test=test,
+        folder=options.output,
+        seed=options.seed,
+        resume=options.resume or None,
+        **{name: value for name, value in changes.items() if value is not None},
+    )
+    result.save(options.output / "model", {"training_data": train.name})
+    print(result.history.to_string(index=False))
+    print(f"best validation MRR {result.best_mrr:.4f}; saved in {options.output / 'model'}")
+
+
+def _test(options: argparse.Namespace) -> None:
+    from qvim_kit import protocols
+    from qvim_kit.datasets import open_dataset
+
+    dataset = open_dataset(options.data)
+    system = _system(options.system, options.sample_rate, options.duration)
+    if options.protocol == "coarse":
+        folds = protocols.coarse_folds(dataset, options.folds)
+        if options.fold != "all":
+            numbers = [str(number) for number in range(len(folds))]
+            if options.fold not in numbers:
+                raise ValueError(f"--fold {options.fold}: expected all or 0 to {len(folds) - 1}")
+            folds = [folds[int(options.fold)]]
+        table = protocols.run_coarse(system, folds)
+    elif options.protocol == "fine":
+        table = protocols.run_fine(system, dataset)
+    else:
+        table = protocols.run_qvim_dev(system, dataset, system.name)
+    print(f"{system.name} on {dataset!r}\n\n{table.round(4).to_string()}")
+    print(f"\npublished MRR\n{protocols.beside_published(options.protocol)}")
 
 
 def _tutorial(options: argparse.Namespace) -> int:

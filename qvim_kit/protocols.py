@@ -1,0 +1,153 @@
+"""The published ways to test: the coarse and fine protocols of Greif et al. 2024, and QVIM-dev.
+
+Each function runs a system and returns a table; ``qvim test`` prints it beside what was published.
+
+Source: Greif et al., "Improving Query-by-Vocal Imitation with Contrastive Learning and Audio
+Pretraining", DCASE 2024. Notebook: 03_baselines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qvim_kit.datasets.splits import Fold, candidate_groups, category_folds, read_folds
+from qvim_kit.datasets.tables import RetrievalDataset
+from qvim_kit.evaluation import evaluate, relevance
+from qvim_kit.evaluation.alignment import align
+from qvim_kit.evaluation.intervals import bootstrap_interval, random_reciprocal_rank
+from qvim_kit.metrics import ranks
+from qvim_kit.systems import QVIMModel, score
+
+# MRR of others on the same data, as published; QVIM-dev ranks the 121 imitated items.
+PUBLISHED = {
+    "coarse": {"random, 53 concepts": 0.0860},
+    "fine": {"random": 0.293},
+    "qvim-dev": {
+        "random": 0.0444,
+        "2DFT": 0.1262,
+        "frozen LAION-CLAP": 0.1316,
+        "MobileNet baseline": 0.2726,
+        "Aalto, MobileNet with light augmentation": 0.2835,
+    },
+}
+
+
+def coarse_folds(
+    dataset: RetrievalDataset, folds_folder: str | os.PathLike | None = None
+) -> list[Fold]:
+    """The folds of the coarse protocol: published ones if a folder is given, else ten of ours.
+
+    Where the data set has fewer than ten concepts, there is a fold for each.
+    """
+    if folds_folder is not None:
+        return read_folds(folds_folder, dataset)
+    return category_folds(dataset, folds=min(10, dataset.queries["class"].nunique()))
+
+
+def run_coarse(system: QVIMModel, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Unseen concepts against each other: a row a fold, then mean and standard deviation.
+
+    Columns: queries, items, MRR, R@1, R@2, and the MRR of random scores.
+    """
+    rows = {}
+    for _, _, test in folds:
+        place = _ranks(system, test)
+        rows[test.name] = {
+            "queries": len(test.queries),
+            "items": len(test.items),
+            **_summary(place),
+            "random MRR": random_reciprocal_rank(len(test.items)),
+        }
+    table = pd.DataFrame(rows).T
+    mean, deviation = table.mean(), table.std(ddof=0)
+    return pd.concat([table, pd.DataFrame({"mean": mean, "std": deviation}).T])
+
+
+def run_fine(system: QVIMModel, dataset: RetrievalDataset) -> pd.DataFrame:
+    """Each imitated recording among those of its concept; MRR is the mean over concepts.
+
+    One row a metric (MRR over concepts; R@1, R@2 over queries) with a 95 % interval over
+    concepts, and the random MRR.
+    """
+    groups = candidate_groups(dataset)
+    # One run for all, so that every file is embedded once.
+    table = score(system, dataset)
+    place = [_ranks_in(table, group) for group in groups]
+    values = np.array([list(_summary(one).values()) for one in place])
+    low, high = bootstrap_interval(values, np.arange(len(groups)))
+    chance = float(np.mean([random_reciprocal_rank(len(group.items)) for group in groups]))
+    everyone = _summary(np.concatenate(place))
+    return pd.DataFrame(
+        {
+            "value": [values[:, 0].mean(), everyone["R@1"], everyone["R@2"]],
+            "low": low,
+            "high": high,
+            "random": [chance, np.nan, np.nan],
+        },
+        index=[f"MRR of {len(groups)} concepts", "R@1", "R@2"],
+    )
+
+
+def run_qvim_dev(
+    system: QVIMModel, dataset: RetrievalDataset, name: str = "system"
+) -> pd.DataFrame:
+    """The challenge's development set as published: only imitated items are ranked."""
+    return evaluate(score(system, dataset), dataset, system=name, pool="imitated").metrics
+
+
+def beside_published(protocol: str) -> str:
+    """The published MRRs of a protocol, one a line."""
+    return "\n".join(f"{value:.4f}  {name}" for name, value in PUBLISHED[protocol].items())
+
+
+def _ranks(system: QVIMModel, dataset: RetrievalDataset) -> np.ndarray:
+    return _ranks_in(score(system, dataset), dataset)
+
+
+def _ranks_in(table: pd.DataFrame, dataset: RetrievalDataset) -> np.ndarray:
+    """The rank of each query's item among the data set's items, (queries,)."""
+    part = table.loc[dataset.queries["query_id"], dataset.items["item_id"]]
+    return ranks(align(part, dataset).scores, relevance(dataset)[0])
+
+
+def _summary(place: np.ndarray) -> dict[str, float]:
+    """MRR, R@1 and R@2 of ranks; a tie counts for R@k as it does for its expected rank."""
+    return {
+        "MRR": float((1 / place).mean()),
+        "R@1": float((place <= 1).mean()),
+        "R@2": float((place <= 2).mean()),
+    }
+
+
+def training_parts(
+    preset: str, dataset: RetrievalDataset, fold: int, folds_folder: Path | None = None
+) -> Fold:
+    """(train, validation, test) for a preset of `training.presets`.
+
+    The coarse preset takes a fold of the protocol. All others take a category-disjoint tenth for
+    the test and, of what is left, another for choosing the epoch.
+
+    Raises `ValueError` for a fold that does not exist.
+    """
+    folds = coarse_folds(dataset, folds_folder)
+    if not 0 <= fold < len(folds):
+        raise ValueError(f"fold: found {fold}, expected 0 to {len(folds) - 1}")
+    train, validation, test = folds[fold]
+    if preset == "greif-coarse":
+        return train, validation, test
+    held_out = {*test.queries["class"]}
+    chosen = {*folds[(fold + 1) % len(folds)][2].queries["class"]}
+    rest = {*dataset.items["class"]} - held_out - chosen
+    return tuple(
+        RetrievalDataset(
+            dataset.items[dataset.items["class"].isin(part)],
+            dataset.queries[dataset.queries["class"].isin(part)],
+            f"{dataset.name}, fold {fold}: {label}",
+        )
+        for part, label in ((rest, "train"), (chosen, "validation"), (held_out, "test"))
+    )

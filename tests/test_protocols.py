@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from published_layouts import make_vimsketch, make_vis
+
+from qvim_kit.cli import main
+from qvim_kit.datasets import read_vimsketch, read_vocal_imitation_set
+from qvim_kit.datasets.splits import candidate_groups
+from qvim_kit.models.dual_encoder import DualEncoder
+from qvim_kit.models.mobilenet import mobilenet
+from qvim_kit.protocols import coarse_folds, run_coarse, run_fine, training_parts
+from qvim_kit.systems import QVIMModel, Random, TwoDFT
+from qvim_kit.training import presets
+
+KEYS = [f"{n:03}{c}nimal_sound {n}" for n, c in enumerate("ABCDEF")]
+
+
+@pytest.fixture
+def vimsketch(tmp_path):
+    folder = tmp_path / "vimsketch"
+    make_vimsketch(folder, keys=KEYS)
+    return read_vimsketch(folder if (folder / "references").exists() else next(folder.iterdir()))
+
+
+class Perfect(QVIMModel):
+    """Knows the answers; what it is asked about more than once it gets right each time."""
+
+    name = "perfect"
+
+    def __init__(self, dataset):
+        self.answers = dict(
+            zip(dataset.queries["query_id"], dataset.queries["item_id"], strict=True)
+        )
+
+    def compute_similarities(self, items, queries):
+        return {q: {i: float(self.answers[q] == i) for i in items} for q in queries}
+
+
+def test_coarse_tests_each_concept_once_against_others_of_its_fold(vimsketch):
+    folds = coarse_folds(vimsketch)
+    assert len(folds) == len(KEYS)
+    table = run_coarse(Perfect(vimsketch), folds)
+    assert list(table.index[-2:]) == ["mean", "std"] and len(table) == len(KEYS) + 2
+    assert table["queries"].iloc[:-2].sum() == len(vimsketch.queries)
+    assert (table["MRR"].iloc[:-1] == 1).all() and table.loc["std", "MRR"] == 0
+
+
+def test_fine_is_the_mean_over_concepts(tmp_path):
+    make_vis(tmp_path / "vis")
+    dataset = read_vocal_imitation_set(tmp_path / "vis")
+    groups = candidate_groups(dataset)
+    perfect = run_fine(Perfect(dataset), dataset)
+    assert (perfect["value"] == 1).all() and f"of {len(groups)} concepts" in perfect.index[0]
+    assert perfect["random"].iloc[0] == pytest.approx(
+        np.mean([sum(1 / n for n in range(1, len(g.items) + 1)) / len(g.items) for g in groups])
+    )
+    table = Random(1).compute_similarities(dataset.item_paths, dataset.query_paths)
+    concepts = []
+    for group in groups:
+        values = []
+        for query in group.queries.to_dict("records"):
+            row = {item: table[query["query_id"]][item] for item in group.items["item_id"]}
+            order = sorted(row, key=row.get, reverse=True)
+            values.append(1 / (order.index(query["item_id"]) + 1))
+        concepts.append(np.mean(values))
+    assert run_fine(Random(1), dataset)["value"].iloc[0] == pytest.approx(np.mean(concepts))
+
+
+@pytest.mark.parametrize("preset", ["laptop", "frozen-head", "aes-baseline", "greif-fine"])
+def test_training_parts_share_no_class(vimsketch, preset):
+    parts = training_parts(preset, vimsketch, fold=1)
+    classes = [set(part.queries["class"]) for part in parts]
+    assert not classes[0] & classes[1] and not (classes[0] | classes[1]) & classes[2]
+    assert set().union(*classes) == set(vimsketch.queries["class"])
+
+
+def test_a_fold_that_is_not_there(vimsketch):
+    with pytest.raises(ValueError, match="fold: found 6, expected 0 to 5"):
+        training_parts("laptop", vimsketch, fold=6)
+
+
+def test_commands_train_and_test(vimsketch, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    torch.manual_seed(0)
+    torch.save(mobilenet(0.1).state_dict(), tmp_path / "cache" / "mn01_as_mAP_298.pt")
+    small = replace(presets.laptop(epochs=1), encoder="mn01_as", duration=0.25)
+    monkeypatch.setitem(presets.PRESETS, "laptop", lambda: small)
+    data, run = str(tmp_path / "vimsketch"), str(tmp_path / "run")
+    arguments = ["train", "--preset", "laptop", "--data", data, "-o", run, "--batch-size", "4"]
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert "best validation MRR" in capsys.readouterr().out
+    assert DualEncoder.from_pretrained(f"{run}/model").duration == 0.25
+    for system in (f"{run}/model", "2dft"):
+        coarse = ["test", "--protocol", "coarse", "--system", system, "--data", data]
+        assert main([*coarse, "--fold", "2"]) == 0, capsys.readouterr().err
+        out = capsys.readouterr().out
+        assert "fold 2" in out and "fold 1" not in out and "0.0860  random" in out
+    assert main(arguments) == 1  # a folder with a run is not overwritten
+    assert "run" in capsys.readouterr().err
+
+
+def test_mistakes_on_the_command_line_are_named(vimsketch, tmp_path, capsys):
+    data = str(tmp_path / "vimsketch")
+    for arguments, message in (
+        (["train", "--preset", "big", "--data", data, "-o", "x"], "--preset big: expected one of"),
+        (
+            ["train", "--preset", "laptop", "--roll", "--data", data, "-o", "x"],
+            "--roll: the preset",
+        ),
+        (
+            ["test", "--protocol", "coarse", "--system", "mfcc", "--data", data],
+            "--system mfcc: exp",
+        ),
+        (
+            ["test", "--protocol", "fine", "--system", "2dft", "--data", "vimsketch"],
+            "data fetch vim",
+        ),
+        (
+            ["test", "--protocol", "coarse", "--system", "2dft", "--data", data, "--fold", "99"],
+            "--fold 99: expected all or 0 to 5",
+        ),
+    ):
+        assert main(arguments) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_published_sample_rate_and_duration_reach_the_system():
+    from qvim_kit.cli import _system
+
+    system = _system("2dft", 8_000, 15.4)
+    assert isinstance(system, TwoDFT) and (system.sample_rate, system.duration) == (8_000, 15.4)
