@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from published_layouts import make_vimsketch, make_vis
+from published_layouts import make_vimsketch, make_vis, make_vocalsketch
 
 from qvim_kit.cli import main
 from qvim_kit.datasets import read_vimsketch, read_vocal_imitation_set
@@ -100,6 +100,35 @@ def test_commands_train_and_test(vimsketch, tmp_path, monkeypatch, capsys):
         assert "fold 2" in out and "fold 1" not in out and "0.0860  random" in out
     assert main(arguments) == 1  # a folder with a run is not overwritten
     assert "run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("preset", "make", "extra"),
+    [
+        ("greif-coarse", make_vimsketch, ["--fold", "1", "--roll"]),
+        ("aes-baseline", make_vimsketch, []),
+        ("frozen-head", make_vimsketch, []),
+        ("greif-fine", make_vocalsketch, []),
+        ("laptop", make_vis, []),
+    ],
+)
+def test_every_preset_trains_on_a_published_layout(
+    tmp_path, monkeypatch, capsys, preset, make, extra
+):
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    torch.save(mobilenet(0.1).state_dict(), tmp_path / "cache" / "mn01_as_mAP_298.pt")
+    full = presets.PRESETS[preset]
+
+    def small(**options):
+        return replace(full(**options), encoder="mn01_as", duration=0.25)
+
+    monkeypatch.setitem(presets.PRESETS, preset, small)
+    make(tmp_path / "data")
+    arguments = ["--data", str(tmp_path / "data"), "-o", str(tmp_path / "run"), *extra]
+    limits = ["--epochs", "1", "--batch-size", "4"]
+    assert main(["train", "--preset", preset, *arguments, *limits]) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "model" / "card.json").is_file()
 
 
 def test_mistakes_on_the_command_line_are_named(vimsketch, tmp_path, capsys):

@@ -543,3 +543,27 @@ def test_a_preset_builds_the_same_model_again():
     assert differing(first, second) == []
     sides = ("query", "item")
     assert differing(first, other) == [f"{side}_tower.projection.weight" for side in sides]
+
+
+def test_live_curves_grow_with_the_epochs(parts, tmp_path, cache, monkeypatch):
+    from qvim_kit.training.live import LiveCurves
+
+    shown = []
+
+    class Handle:
+        def update(self, figure):
+            shown.append(figure)
+
+    def display(figure, display_id):
+        shown.append(figure)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    preset = PRESETS["laptop"](epochs=2)
+    options = {"cache": cache, "progress": False, "precision": "32-true", "batch_size": 4}
+    options |= {"leakage": "allow", "callbacks": [LiveCurves()], "logger": None}
+    result = preset.fit(
+        *parts, model=preset.build(mobilenet(0.1)), folder=tmp_path / "run", **options
+    )
+    points = [len(figure.axes[0].lines[0].get_xdata()) for figure in shown]
+    assert points == [1, 2] and len(result.history) == 2

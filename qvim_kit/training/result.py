@@ -71,27 +71,38 @@ class FitResult:
 
     def plot(self) -> Figure:
         """Loss and validation MRR by epoch; the best epoch, chance and the test are marked."""
-        from qvim_kit.plots import BLUE, GREY, ORANGE, new_figure
+        from qvim_kit.plots import BLUE, GREY
 
-        figure, axes = new_figure(1, 2, (9.5, 3.0))
-        left, right = axes[0]
-        epochs = self.history["epoch"] + 1 if len(self.history) else []
-        for one, name, colour in ((left, "train_loss", BLUE), (right, "val_mrr", ORANGE)):
-            one.plot(epochs, self.history[name] if len(self.history) else [], "o-", color=colour)
-            one.set(xlabel="epoch", ylabel={"val_mrr": "validation MRR"}.get(name, "loss"))
-            one.xaxis.get_major_locator().set_params(integer=True)
-        if len(self.history):
+        figure = plot_history(self.history)
+        right = figure.axes[1]
+        if len(self.history) and "test" in self.record:
             best = self.history.loc[self.history["val_mrr"].idxmax()]
-            right.axvline(best["epoch"] + 1, color=GREY, linestyle="--")
-            right.set_title(f"best: {best['val_mrr']:.4f} in epoch {best['epoch'] + 1:.0f}")
-            if "test" in self.record:
-                mrr = self.record["test"]["MRR"]
-                right.plot(best["epoch"] + 1, mrr, "D", color=BLUE, label="test")
+            mrr = self.record["test"]["MRR"]
+            right.plot(best["epoch"] + 1, mrr, "D", color=BLUE, label="test")
         random = self.record["validation"]["random MRR"]
         right.axhline(random, color=GREY, linestyle=":", label="random (validation)")
         right.legend(frameon=False)
         right.set_ylim(bottom=0)
         return figure
+
+
+def plot_history(history: pd.DataFrame) -> Figure:
+    """Loss and validation MRR by epoch; the best epoch is marked."""
+    from qvim_kit.plots import BLUE, GREY, ORANGE, new_figure
+
+    figure, axes = new_figure(1, 2, (9.5, 3.0))
+    left, right = axes[0]
+    epochs = history["epoch"] + 1 if len(history) else []
+    for one, name, colour in ((left, "train_loss", BLUE), (right, "val_mrr", ORANGE)):
+        one.plot(epochs, history[name] if len(history) else [], "o-", color=colour)
+        one.set(xlabel="epoch", ylabel={"val_mrr": "validation MRR"}.get(name, "loss"))
+        one.xaxis.get_major_locator().set_params(integer=True)
+    if len(history):
+        best = history.loc[history["val_mrr"].idxmax()]
+        right.axvline(best["epoch"] + 1, color=GREY, linestyle="--")
+        right.set_title(f"best: {best['val_mrr']:.4f} in epoch {best['epoch'] + 1:.0f}")
+    right.set_ylim(bottom=0)
+    return figure
 
 
 def finish(
