@@ -1,7 +1,8 @@
 """What a notebook can play and turn: players beside each other, a browser of pairs, a slider.
 
 They are ipywidgets, so they work in JupyterLab, Notebook and VS Code; a player is plain HTML and
-plays in a saved page, too.
+plays in a saved page, too. No Output widget is used, nor `interact`, which makes one: where a
+notebook is run without a browser, the runner waits in vain for the end of its cell.
 """
 
 from __future__ import annotations
@@ -106,6 +107,29 @@ def browse_pairs(dataset: RetrievalDataset) -> ipywidgets.Widget:
     chosen_item.observe(show, "value")
     offer()
     return ipywidgets.VBox([ipywidgets.HBox([chosen_class, chosen_item]), page])
+
+
+def browse_sounds(
+    sounds: Callable[[int], Mapping[str, str | os.PathLike]], count: int
+) -> ipywidgets.Widget:
+    """A slider over numbers from 0 to count - 1, and players of the sounds of each.
+
+    Notebook: 04_finetune.
+
+    Args:
+        sounds: number → title → path.
+    """
+    import ipywidgets
+
+    number = ipywidgets.IntSlider(max=count - 1, description="number", continuous_update=False)
+    page = ipywidgets.HTML()
+
+    def show(_=None) -> None:
+        page.value = _players_html(sounds(number.value), PLAYER_RATE)
+
+    number.observe(show, "value")
+    show()
+    return ipywidgets.VBox([number, page])
 
 
 def try_strength(

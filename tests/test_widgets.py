@@ -8,7 +8,7 @@ import soundfile
 
 from qvim_kit.datasets import RetrievalDataset
 from qvim_kit.plots import plot_log_mels
-from qvim_kit.widgets import browse_pairs, players, try_strength
+from qvim_kit.widgets import browse_pairs, browse_sounds, players, try_strength
 
 
 def played(html):
@@ -67,6 +67,17 @@ def test_browser_says_what_it_cannot_play(sounds):
     browser = browse_pairs(sounds)
     browser.children[0].children[0].value = "B"
     assert "cannot be decoded" in browser.children[1].value
+
+
+def test_a_number_chooses_the_sounds(sounds):
+    paths = list(sounds.items["path"])
+    widget = browse_sounds(lambda number: {"it": paths[number], "first": paths[0]}, len(paths))
+    slider, page = widget.children
+    (it, _), (first, _) = played(page.value)
+    np.testing.assert_array_equal(it, first)
+    slider.value = 5
+    (it, _), (first, _) = played(page.value)
+    assert slider.max == len(paths) - 1 and not np.array_equal(it, first)
 
 
 def test_strength_is_heard(rng):
