@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
         if os.environ.get("QVIM_DEBUG"):
             raise
         print(f"qvim: {error}", file=sys.stderr)
@@ -196,9 +196,9 @@ def _system(name: str, sample_rate: int = 8_000, duration: float | None = None):
     from qvim_kit.systems import DualEncoderSystem, EncoderSystem, MVGGish, TwoDFT
 
     if name.lower() == "2dft":
-        return TwoDFT(sample_rate, duration or 5.0)
+        return TwoDFT(sample_rate, 5.0 if duration is None else duration)
     if name.lower() == "m-vggish":
-        return MVGGish(duration=duration or 15.4)
+        return MVGGish(duration=15.4 if duration is None else duration)
     if Path(name).is_file():
         from qvim_kit.models.published import load_published
 
@@ -230,7 +230,7 @@ def _beside(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     from qvim_kit.datasets import open_dataset
     from qvim_kit.protocols import training_parts
     from qvim_kit.training.presets import PRESETS
@@ -240,7 +240,10 @@ def _train(options: argparse.Namespace) -> None:
     rolls = {"roll": True} if options.roll else {}
     if rolls and not options.preset.startswith("greif"):
         raise ValueError(f"--roll: the preset {options.preset} does not know it")
-    preset = PRESETS[options.preset](**rolls)
+    made = dict(rolls)
+    if options.epochs is not None and options.preset in ("laptop", "frozen-head"):
+        made["epochs"] = options.epochs  # their schedules follow
+    preset = PRESETS[options.preset](**made)
     data = open_dataset(options.data)
     train, validation, test = training_parts(options.preset, data, options.fold, options.folds)
     print(f"{train!r}\n{validation!r}\n{test!r}")
@@ -254,9 +257,15 @@ def _train(options: argparse.Namespace) -> None:
         resume=options.resume or None,
         **{name: value for name, value in changes.items() if value is not None},
     )
+    if result.interrupted:
+        print(f"interrupted; the same command with --resume continues in {options.output}")
+        return 130
     result.save(options.output / "model", {"training_data": train.name})
     print(result.history.to_string(index=False))
-    print(f"best validation MRR {result.best_mrr:.4f}; saved in {options.output / 'model'}")
+    found = result.record["test"]
+    print(f"best validation MRR {result.best_mrr:.4f}, test MRR {found['MRR']:.4f}")
+    print(f"saved in {options.output / 'model'}")
+    return 0
 
 
 def _test(options: argparse.Namespace) -> None:

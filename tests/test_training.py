@@ -567,3 +567,20 @@ def test_live_curves_grow_with_the_epochs(parts, tmp_path, cache, monkeypatch):
     )
     points = [len(figure.axes[0].lines[0].get_xdata()) for figure in shown]
     assert points == [1, 2] and len(result.history) == 2
+
+
+def test_a_refused_run_leaves_the_earlier_one_alone(run, tmp_path):
+    first = run()
+    before = {p.name: p.read_bytes() for p in first.folder.iterdir() if p.is_file()}
+    for mistake in ({"batch_size": 1_000}, {"foo": 1}):
+        with pytest.raises((ValueError, TypeError)):
+            run(overwrite=True, **mistake)
+    assert {p.name: p.read_bytes() for p in first.folder.iterdir() if p.is_file()} == before
+
+
+def test_contradicting_wishes_are_refused(run):
+    run(epochs=2)
+    with pytest.raises(ValueError, match="resume and overwrite: give one"):
+        run(resume=True, overwrite=True)
+    with pytest.raises(ValueError, match="epochs: found 1, but the run to resume has done 2"):
+        run(epochs=1, resume=True)

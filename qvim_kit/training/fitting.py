@@ -113,6 +113,8 @@ def fit(
     schedule, loss = schedule or WarmupCosine(), _loss(loss)
     folder = Path(folder).absolute()
     checkpoint = starting_point(folder, resume, overwrite)
+    if epochs < (done := place_of(checkpoint)[0]):
+        raise ValueError(f"epochs: found {epochs}, but the run to resume has done {done} already")
     parts = [part for part in (train, validation, test) if part is not None]
     cache = cache or WaveformCache(sample_rate=model.sample_rate)
     guarded = _guard(parts, cache, leakage)
@@ -215,7 +217,7 @@ def _train(
 
     from qvim_kit.training.keeping import Interrupted, Keeper, make_logger, quiet
 
-    keeper = Keeper(folder)
+    keeper = Keeper(folder, anew=checkpoint is None)
     stopping = [EarlyStopping("val_mrr", mode="max", patience=early_stop)] if early_stop else []
     # The caller's random numbers go on as if nothing had happened.
     gpus = range(torch.cuda.device_count())

@@ -43,8 +43,9 @@ class Keeper(Checkpoint):
     in the middle of the epoch, and `Interrupted` raised; a second Ctrl-C does not wait.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, anew: bool = False):
         self.folder, self.best, self.best_epoch = folder, -1.0, -1
+        self.anew = anew  # whether an earlier run in the folder ends here
         self.asked_to_stop = False
 
     @contextlib.contextmanager
@@ -66,6 +67,12 @@ class Keeper(Checkpoint):
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.started = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Only now is everything checked that could refuse the new run."""
+        if self.anew and trainer.is_global_zero:
+            for name in (BEST, LAST, HISTORY):
+                (self.folder / name).unlink(missing_ok=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -117,15 +124,17 @@ class Keeper(Checkpoint):
 def starting_point(
     folder: Path, resume: bool | str | os.PathLike | None, overwrite: bool
 ) -> Path | None:
-    """The checkpoint to continue from; makes the folder, emptied of an earlier run if allowed.
+    """The checkpoint to continue from; makes the folder. An earlier run in it stays for now.
 
     Raises `FileExistsError` for a run that is neither to be resumed nor overwritten, and
     `FileNotFoundError` where there is nothing to resume.
     """
+    if resume and overwrite:
+        raise ValueError("resume and overwrite: give one of them")
     if resume:
         checkpoint = folder / LAST if resume is True else Path(resume).absolute()
         if not checkpoint.is_file():
-            raise FileNotFoundError(f"resume: there is no {checkpoint}; begin with resume=None")
+            raise FileNotFoundError(f"resume: there is no {checkpoint}; begin without it")
         folder.mkdir(parents=True, exist_ok=True)
         best = checkpoint.parent / BEST
         if best.is_file() and not (folder / BEST).exists():
@@ -135,11 +144,9 @@ def starting_point(
     if present and not overwrite:
         raise FileExistsError(
             f"{folder}: holds {', '.join(present)} of an earlier run; continue it with "
-            "resume=True, begin anew with overwrite=True, or choose another folder"
+            "resume=True (--resume), begin anew with overwrite=True, or choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in present:
-        (folder / name).unlink(missing_ok=True)
     return None
 
 
