@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from qvim_kit import __version__
+from qvim_kit.paths import beside
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -164,7 +163,7 @@ def _embed(options: argparse.Namespace) -> int:
     done, errors = _system(options.system).embed_files(paths)
     if done:
         names = [str(Path(path).relative_to(options.folder)) for path in done]
-        with _beside(output) as part, part.open("wb") as handle:
+        with beside(output) as part, part.open("wb") as handle:
             np.savez(handle, paths=names, embeddings=np.stack(list(done.values())))
         print(f"{output}: {len(done)} embeddings of {options.system}")
     for error in errors:
@@ -217,17 +216,6 @@ def _output_file(path: Path, suffix: str) -> Path:
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"-o {path}: {path.parent} is no folder that can be written")
     return path
-
-
-@contextlib.contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A path beside the target, moved there at the end, or removed if anything goes wrong."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Where the kit keeps things: data sets and the cache.
+"""Where the kit keeps things: data sets and the cache; and how a file gets into its place.
 
 Both folders are looked up when they are needed, never at import, so that a notebook may set
 the environment variables in its first cell.
@@ -6,7 +6,9 @@ the environment variables in its first cell.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,3 +44,14 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("qvim-kit", appauthor=False))
+
+
+@contextlib.contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """A path beside the target, moved there at the end, or removed if anything goes wrong."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from qvim_kit.audio import AudioError, check_audio
 from qvim_kit.datasets import DatasetError, RetrievalDataset, load_mini, read_qvim_dev
 from qvim_kit.evaluation.alignment import align
-from qvim_kit.paths import data_folder
+from qvim_kit.paths import beside, data_folder
 from qvim_kit.systems.interface import as_similarities
 
 DEFAULT_DATA_PATH = "data/qvim-dev"
@@ -113,7 +113,6 @@ def write_similarities(
     plain = as_similarities(scores, queries, list(base_name_ids(dataset.item_paths)))
     target = Path(root_path).expanduser().resolve() / OUTPUT
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(plain), encoding="utf-8")
-    os.replace(part, target)
+    with beside(target) as part:
+        part.write_text(json.dumps(plain), encoding="utf-8")
     return target

@@ -85,3 +85,9 @@ def spans(batch: int, length: int, longest: int, generator: torch.Generator) -> 
     starts = (uniform(0, 1, batch, generator) * (length - widths + 1)).long()
     place = torch.arange(length, device=generator.device)
     return (place >= starts[:, None]) & (place < (starts + widths)[:, None])
+
+
+def rate_problems(low: float, high: float) -> list[tuple[bool, str]]:
+    """What is wrong with a range of playing rates, for `Augmentation._problems`."""
+    wrong = not 0.1 <= low <= high <= 10
+    return [(wrong, f"rates: found {(low, high)}, expected 0.1 ≤ low ≤ high ≤ 10")]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qvim_kit.augment.base import Augmentation, spans, uniform
+from qvim_kit.augment.base import Augmentation, rate_problems, spans, uniform
 from qvim_kit.features import LogMel
 
 # LogMel ends in log mel → (log mel + 4.5) / 5. The published systems mask between the two with
@@ -92,13 +92,7 @@ class SpectrogramTimeStretch(SpectrogramAugmentation):
         return torch.lerp(longer.gather(2, index), longer.gather(2, index + 1), weight)
 
     def _problems(self) -> list[tuple[bool, str]]:
-        found = (self.min_rate, self.max_rate)
-        return [
-            (
-                not 0.1 <= found[0] <= found[1] <= 10,
-                f"rates: found {found}, expected 0.1 ≤ low ≤ high ≤ 10",
-            )
-        ]
+        return rate_problems(self.min_rate, self.max_rate)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torchaudio
 
-from qvim_kit.augment.base import Augmentation, normal, spans, uniform
+from qvim_kit.augment.base import Augmentation, normal, rate_problems, spans, uniform
 from qvim_kit.augment.stretch import resample, stretch
 
 
@@ -144,13 +144,7 @@ class TimeStretch(Augmentation):
         return _change(x, rate, lambda x, rate: stretch(x, rate, x.shape[1]))
 
     def _problems(self) -> list[tuple[bool, str]]:
-        found = (self.min_rate, self.max_rate)
-        return [
-            (
-                not 0.1 <= found[0] <= found[1] <= 10,
-                f"rates: found {found}, expected 0.1 ≤ low ≤ high ≤ 10",
-            )
-        ]
+        return rate_problems(self.min_rate, self.max_rate)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ survives Ctrl-C at any moment, and several processes may share the folder.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import warnings
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from qvim_kit.audio import AudioError
-from qvim_kit.paths import cache_folder
+from qvim_kit.paths import beside, cache_folder
 
 
 class EmbeddingCache:
@@ -54,17 +53,13 @@ class EmbeddingCache:
         if not (self.used and self.writable and np.isfinite(embedding).all()):
             return
         target = self._file(key)
-        part = target.with_suffix(f".{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as handle:
+            with beside(target) as part, part.open("wb") as handle:
                 np.save(handle, embedding)
-            os.replace(part, target)
         except OSError as error:
             self.writable = False
             warnings.warn(f"{self.folder}: embeddings are not cached ({error})", stacklevel=2)
-            with contextlib.suppress(OSError):
-                part.unlink()
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npy"

@@ -18,6 +18,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
+from qvim_kit.paths import beside
+
 BEST, LAST, HISTORY = "best.ckpt", "last.ckpt", "history.csv"
 HARMLESS = (  # of Lightning: what we do on purpose, or what is of no use on a small machine
     ".*does not have many workers.*",
@@ -166,9 +168,8 @@ def write_history(history: list[dict[str, float]], folder: Path) -> None:
     """``history.csv``: one row an epoch."""
     import pandas as pd
 
-    part = folder / f"{HISTORY}.part"
-    pd.DataFrame(history).to_csv(part, index=False)
-    os.replace(part, folder / HISTORY)
+    with beside(folder / HISTORY) as part:
+        pd.DataFrame(history).to_csv(part, index=False)
 
 
 def make_logger(kind: str | Logger | bool | None, folder: Path) -> Logger | bool:
