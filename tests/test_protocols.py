@@ -157,7 +157,7 @@ def test_mistakes_on_the_command_line_are_named(vimsketch, tmp_path, capsys):
 
 
 def test_published_sample_rate_and_duration_reach_the_system():
-    from qvim_kit.cli import _system
+    from qvim_kit.cli.systems import system_by_name as _system
 
     system = _system("2dft", 8_000, 15.4)
     assert isinstance(system, TwoDFT) and (system.sample_rate, system.duration) == (8_000, 15.4)

@@ -1,4 +1,4 @@
-"""What the submission notebook needs besides the participant's four cells.
+"""What the submission notebook calls besides the participant's four cells.
 
 Notebook: 05_submission.
 """

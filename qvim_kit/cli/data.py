@@ -1,0 +1,53 @@
+"""`qvim data`: make, fetch and check data sets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    data = commands.add_parser("data", help="fetch, make and check data sets").add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    mini = data.add_parser("mini", help="build the synthesised mini data set")
+    mini.add_argument("--folder", type=Path, help="where (default: qvim-mini in the data folder)")
+    mini.set_defaults(run=_data_mini)
+
+    from qvim_kit.downloads.catalogue import SOURCES
+
+    fetch = data.add_parser("fetch", help="download, unpack and check a public data set")
+    fetch.add_argument("name", choices=SOURCES)
+    fetch.add_argument("--folder", type=Path, help="where (default: NAME in the data folder)")
+    fetch.add_argument("--verify", action="store_true", help="also compare every file's hash")
+    fetch.add_argument("--keep-archives", action="store_true", help="keep what was downloaded")
+    fetch.set_defaults(run=_data_fetch)
+
+    check = data.add_parser("check", help="find missing, broken, silent and repeated sounds")
+    check.add_argument("folder", help="a folder, or the name of a data set")
+    check.set_defaults(run=_data_check)
+
+
+def _data_mini(options: argparse.Namespace) -> None:
+    from qvim_kit.datasets import load_mini
+
+    dataset = load_mini(options.folder)
+    print(dataset)
+    print(f"in {Path(dataset.items['path'][0]).parents[2]}")
+
+
+def _data_fetch(options: argparse.Namespace) -> None:
+    from qvim_kit.downloads.sources import fetch_dataset
+
+    folder = fetch_dataset(
+        options.name, options.folder, verify=options.verify, keep_archives=options.keep_archives
+    )
+    print(folder)
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from qvim_kit.datasets.audit import audit
+
+    result = audit(options.folder)
+    print(result)
+    return int(not result.whole)
