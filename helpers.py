@@ -7,20 +7,18 @@ to ROOT_PATH and stay inside it, nobody writes into ROOT_PATH/output, and a down
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
 
-from qvim_kit.downloads import DownloadError, by_hand, clone, fetch, offline
+from qvim_kit.downloads import DownloadError, clone, fetch
 from qvim_kit.downloads.archives import ArchiveError, unpack
-from qvim_kit.downloads.safety import (
-    branch_problem,
-    content_problem,
-    filename_problem,
-    staging,
-    url_problem,
-)
+from qvim_kit.downloads.drive import fetch_from_drive, folder_problem
+from qvim_kit.downloads.safety import branch_problem, filename_problem, prefix_problem, url_problem
 
 ROOT_PATH = "."  # the submission notebook sets helpers.ROOT_PATH; read at every call
+MAX_BYTES = 50_000_000_000  # of a download; a server may send without end
+LONGEST = 1000  # characters of a path below ROOT_PATH
+DRIVE = "https://drive.google.com/"
 
 __all__ = [
     "ArchiveError",
@@ -41,45 +39,27 @@ def google_drive_download(filename: str, shared_url: str, relative_dir: str) -> 
 
     Args:
         filename: one name, valid on every system.
-        shared_url: begins with https://drive.google.com/; "anyone with the link" may read it.
+        shared_url: begins with https://drive.google.com/ and is that of a file, not of a folder;
+            "anyone with the link" may read it.
         relative_dir: folder below ROOT_PATH, made if missing; "" or "." is ROOT_PATH.
 
     Raises:
         ValueError: for arguments that cannot work, all at once.
-        DownloadError: if the file cannot be had (no access, quota used up, no network).
+        DownloadError: if the file cannot be had (no access, quota used up, no network); what was
+            there is untouched.
 
     >>> google_drive_download("head.pt", "https://drive.google.com/file/d/1AbC/view", "models")
     ... # doctest: +SKIP
     """
-    check_download_file_info(filename, shared_url, relative_dir, "https://drive.google.com/")
-    path = _inside(f"{_posix(relative_dir)}/{filename}")[0]
-    if path.is_file():
-        return
-    try:
-        if path.exists():
-            raise OSError(f"{path} is a folder")
-        if offline():
-            raise OSError("QVIM_OFFLINE is set")
-        with staging(path.parent) as stage:
-            _from_drive(shared_url, stage / filename)
-            (stage / filename).replace(path)
-    except Exception as error:
-        raise by_hand(shared_url, error, path) from error
-
-
-def _from_drive(url: str, path: Path) -> None:
-    import gdown
-
-    gdown.download(url, str(path), use_cookies=False, timeout=30, retries=2)
-    problem = content_problem(path, path.name) if path.is_file() else "nothing was sent"
-    if problem:
-        raise OSError(f"{problem}: share it with 'anyone with the link', or its quota is used up")
+    folder = _download_folder(filename, shared_url, relative_dir, DRIVE)
+    fetch_from_drive(shared_url, folder, filename, max_bytes=MAX_BYTES)
 
 
 def wget_download(filename: str, shared_url: str, relative_dir: str) -> None:
     """Download a public https address to ROOT_PATH/relative_dir/filename.
 
-    Nothing is downloaded if the file is already there. No wget program is needed.
+    Nothing is downloaded if the file is already there. A download that broke off goes on where it
+    stopped, in this run or a later one. No wget program is needed.
     Taught in ``notebooks/05_submission.ipynb``.
 
     Args:
@@ -93,15 +73,16 @@ def wget_download(filename: str, shared_url: str, relative_dir: str) -> None:
 
     >>> wget_download("mn.pt", "https://example.org/mn04.pt", "models")  # doctest: +SKIP
     """
-    check_download_file_info(filename, shared_url, relative_dir, "")
-    fetch(shared_url, _inside(_posix(relative_dir))[0], filename)
+    folder = _download_folder(filename, shared_url, relative_dir, "")
+    fetch(shared_url, folder, filename, max_bytes=MAX_BYTES)
 
 
 def git_clone_checkout(output_dir: str, url: str, branch: str, commit_sha: str) -> None:
     """Clone a public repository into ROOT_PATH/output_dir, at exactly one commit.
 
     A clone that is already there at that commit, unchanged, is kept; download files next to it,
-    not into it. Taught in ``notebooks/05_submission.ipynb``.
+    not into it. Submodules and files in Git LFS are not fetched.
+    Taught in ``notebooks/05_submission.ipynb``.
 
     Args:
         output_dir: folder below ROOT_PATH, missing or empty.
@@ -119,7 +100,7 @@ def git_clone_checkout(output_dir: str, url: str, branch: str, commit_sha: str) 
     problems = _not_text(output_dir=output_dir, url=url, branch=branch, commit_sha=commit_sha)
     if not problems:
         folder, problem = _inside(_posix(output_dir))
-        if not problem and folder == Path(ROOT_PATH).resolve():
+        if not problem and folder == _root()[0]:
             problem = f"output_dir is {output_dir!r}; expected a folder below ROOT_PATH"
         problems = [problem, url_problem(url, local=False), branch_problem(branch)]
         if len(commit_sha) != 40 or set(commit_sha.lower()) - set("0123456789abcdef"):
@@ -139,7 +120,8 @@ def unpack_file(file_path: str, output_dir: str) -> None:
 
     Raises:
         ValueError: for arguments that cannot work, all at once; as ArchiveError for an archive
-            that is damaged or would write anywhere else.
+            that is damaged, out of all proportion, would write anywhere else, or holds names
+            that not every system can write.
 
     >>> unpack_file("models/weights.tar.gz", "models")  # doctest: +SKIP
     """
@@ -151,7 +133,7 @@ def unpack_file(file_path: str, output_dir: str) -> None:
         folder, other = _inside(_posix(output_dir))
         problems = [problem, other]
     _raise("unpack_file", problems)
-    unpack(archive, folder, keep_out=Path(ROOT_PATH).resolve() / "output")
+    unpack(archive, folder, keep_out=_root()[0] / "output", portable=True)
 
 
 def check_download_file_info(
@@ -173,32 +155,26 @@ def check_download_file_info(
 
     >>> check_download_file_info("a.pt", "https://zenodo.org/a.pt", "models", "https://zenodo.org")
     """
-    problems = _not_text(
-        filename=filename, shared_url=shared_url, relative_dir=relative_dir, url_prefix=url_prefix
+    _download_folder(filename, shared_url, relative_dir, url_prefix)
+
+
+def _download_folder(filename: str, url: str, relative_dir: str, prefix: str) -> Path:
+    """The folder that a download goes into; ValueError with everything that is wrong."""
+    problems: list[str | None] = _not_text(
+        filename=filename, shared_url=url, relative_dir=relative_dir, url_prefix=prefix
     )
+    folder = Path()
     if not problems:
-        folder_problem = _inside(_posix(relative_dir))[1]
-        problems = [filename_problem(filename), url_problem(shared_url), folder_problem]
-        if not problems[0] and not folder_problem:
+        folder, folder_wrong = _inside(_posix(relative_dir))
+        problems = [filename_problem(filename), url_problem(url), folder_wrong]
+        if not problems[0] and not folder_wrong:
             problems.append(_inside(f"{_posix(relative_dir)}/{filename}")[1])
         if not problems[1]:
-            problems.append(_prefix_problem(shared_url, url_prefix))
+            problems += [prefix_problem(url, prefix)]
+        if not any(problems[1:]) and prefix == DRIVE:
+            problems.append(folder_problem(url))
     _raise(f"download of {filename!r}", problems)
-
-
-def _prefix_problem(url: str, prefix: str) -> str | None:
-    if not prefix:
-        return None
-    found, wanted = urlsplit(url), urlsplit(prefix)
-    same = (found.scheme, found.hostname, found.port) == (
-        wanted.scheme,
-        wanted.hostname or found.hostname,
-        wanted.port if wanted.hostname else found.port,
-    )
-    climbs = ".." in unquote(found.path).split("/")
-    if same and not climbs and (found.path or "/").startswith(wanted.path):
-        return None
-    return f"the URL is {url!r}; expected one that begins with {prefix}"
+    return folder
 
 
 def _posix(folder: str | Path) -> str:
@@ -214,25 +190,56 @@ def _not_text(**arguments: object) -> list[str]:
     ]
 
 
+def _root() -> tuple[Path, str | None]:
+    """ROOT_PATH as it is now, resolved; and why it cannot be used, or None."""
+    if not isinstance(ROOT_PATH, (str, os.PathLike)):
+        return Path(), f"ROOT_PATH is {ROOT_PATH!r} ({type(ROOT_PATH).__name__}); expected text"
+    try:
+        root = Path(ROOT_PATH or ".").expanduser().resolve()
+        return root, None if root.is_dir() else f"ROOT_PATH is {ROOT_PATH!r}, which is not a folder"
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, no such user, a NUL
+        return Path(), f"ROOT_PATH is {ROOT_PATH!r}, which cannot be looked up ({error})"
+
+
 def _inside(relative: str, reading: bool = False) -> tuple[Path, str | None]:
     """The resolved path of ``relative`` below ROOT_PATH, and why it may not be used, or None."""
-    root = Path(ROOT_PATH or ".").expanduser().resolve()
+    root, problem = _root()
     names = [name for name in relative.split("/") if name not in ("", ".")]
-    if not root.is_dir():
-        return root, f"ROOT_PATH is {ROOT_PATH!r}, which is not a folder"
+    if problem or len(relative) > LONGEST:
+        return root, problem or f"the path {relative[:40]!r}… has more than {LONGEST} characters"
     if PurePosixPath(relative).is_absolute() or ".." in names:
         return root, f"the path {relative!r} is absolute or holds '..'; expected one in ROOT_PATH"
     for name in names:
         if problem := filename_problem(name):
             return root, f"in the path {relative!r}, {problem}"
-    path = root.joinpath(*names).resolve()
+    try:
+        path = root.joinpath(*names).resolve()
+    except (OSError, RuntimeError) as error:
+        return root, f"the path {relative!r} cannot be followed ({error})"
     if not path.is_relative_to(root):
         return root, f"the path {relative!r} leads out of ROOT_PATH, to {path}"
+    if reading:
+        return path, None
     # casefold: on macOS and Windows, Output is the same folder.
-    closed = [name.casefold() for name in path.relative_to(root).parts[:1]] == ["output"]
-    if not reading and (closed or path.is_relative_to((root / "output").resolve())):
+    parts = [part.casefold() for part in path.relative_to(root).parts]
+    if parts[:1] == ["output"] or path.is_relative_to((root / "output").resolve()):
         return root, f"the path {relative!r} is in ROOT_PATH/output, which only the notebook writes"
-    return path, None
+    if ".git" in parts:
+        return root, f"the path {relative!r} is in .git, whose files may name programs to run"
+    return path, _other_case(root, names)
+
+
+def _other_case(folder: Path, names: list[str]) -> str | None:
+    """Whether a name is there in other letters, which would be the same file on Windows."""
+    for name in names:
+        if not folder.is_dir():
+            return None
+        if not (folder / name).exists():
+            twins = [other for other in os.listdir(folder) if other.casefold() == name.casefold()]
+            if twins and name not in twins:
+                return f"{name!r} differs only in case from {twins[0]!r}, which is in {folder}"
+        folder = folder / name
+    return None
 
 
 def _raise(what: str, problems: list[str | None]) -> None:

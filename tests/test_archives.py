@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qvim_kit.downloads import archives, safety
+from qvim_kit.downloads import archives, safety, zipped
 from qvim_kit.downloads.archives import ArchiveError, unpack
 
 FILES = {"Items/Dog/a b, c.wav": b"RIFF" * 99, "Items/Röhre.wav": b"", "top.csv": b"x\n"}
@@ -146,6 +146,8 @@ BAD_NAMES = {
     "COM1": "reserved",
     "": "empty name",
     "a/" + "x" * 256: "255 bytes",
+    "d/" * 51 + "x": "more than 50 folders deep",
+    ("d" * 99 + "/") * 11: "more than 1000 bytes",
 }
 
 
@@ -154,6 +156,17 @@ BAD_NAMES = {
 def test_refuse_names(place, name, suffix):
     archive = make(place / f"bad{suffix}", {"good.wav": b"g", name: b"bad"})
     refuse(archive, repr(name)[1:20], BAD_NAMES[name], "1 member")
+
+
+@pytest.mark.parametrize(
+    "name", ["what?.wav", "a.", "a ", "d./a", 'a"b', "a|b", "a\n", "a*", "<a>"]
+)
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+def test_names_that_windows_cannot_write(place, name, suffix):
+    """Published data sets have such names; a submission must not."""
+    archive = make(place / f"a{suffix}", {name: b"x"})
+    refuse(archive, "1 member", portable=True)
+    assert content(unpack(archive, place / "out", portable=False)) == {name: b"x"}
 
 
 def test_refuse_nul(place):
@@ -237,6 +250,95 @@ def test_refuse_headers_that_would_fill_the_memory(place):
     header.size = -512
     archive.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     refuse(archive, "declares -512 bytes")
+
+
+def record(key: str, value: str) -> bytes:
+    """One record of an extended header, which begins with its own length."""
+    rest = f" {key}={value}\n".encode()
+    length = next(n for n in range(10**6) if n == len(str(n)) + len(rest))
+    return str(length).encode() + rest
+
+
+EXTENDED = {
+    "a size that leads back for ever": (record("size", "-1536"), "declares -1536 bytes"),
+    "a size that leads back to itself": (record("size", "-512"), "declares -512 bytes"),
+    "a number that takes hours to read": (b"1" * (1 << 20), "more than 256 digits"),
+    "a size beyond all bounds": (record("size", "9" * 30), "bytes unpacked"),
+    "a map of holes": (
+        record("GNU.sparse.map", "0,1") + record("GNU.sparse.size", "99"),
+        "sparse",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", EXTENDED)
+def test_refuse_extended_headers(place, kind):
+    """CVE-2025-8194, CVE-2024-6232 and their relatives; Python 3.11.7 itself hangs with two."""
+    content, words = EXTENDED[kind]
+    header, file = tarfile.TarInfo("pax"), tarfile.TarInfo("a")
+    header.type, header.size, file.size = tarfile.XHDTYPE, len(content), 1
+    blocks = [header.tobuf(tarfile.USTAR_FORMAT), content, bytes(-len(content) % 512)]
+    blocks += [file.tobuf(tarfile.USTAR_FORMAT), b"x" + bytes(511), bytes(1024)]
+    (place / "bad.tar").write_bytes(b"".join(blocks))
+    refuse(place / "bad.tar", words)
+
+
+def test_refuse_a_chain_of_extended_headers(place):
+    content = record("comment", "x")
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, len(content)
+    blocks = header.tobuf(tarfile.USTAR_FORMAT) + content + bytes(512 - len(content))
+    (place / "bad.tar").write_bytes(blocks * 5000 + bytes(1024))
+    refuse(place / "bad.tar", "cannot be unpacked")
+
+
+def test_extended_headers_that_are_in_order(place):
+    """Long and accented names, as pax writes them; numbers in a name may be long, too."""
+    names = ["Röhre " + "x" * 150 + ".wav", "1" * 250]
+    with tarfile.open(place / "a.tar", "w", format=tarfile.PAX_FORMAT) as container:
+        for name in names:
+            container.addfile(tarfile.TarInfo(name), io.BytesIO())
+    assert content(unpack(place / "a.tar", place / "out")) == dict.fromkeys(names, b"")
+
+
+def test_refuse_what_unpacks_to_far_more_than_it_is(place, monkeypatch):
+    """Sounds and checkpoints are never packed to a 200th; above 1 GB that is looked at."""
+    archive = make(place / "bomb.zip", {"zeros": bytes(3_000_000)})
+    monkeypatch.setattr(archives, "SMALL", 1_000_000)
+    refuse(archive, "1000000 bytes unpacked")
+    monkeypatch.setattr(archives, "SMALL", 3_000_000)
+    unpack(archive, place / "out")
+
+
+def test_refuse_a_list_of_members_that_would_fill_the_memory(place, monkeypatch):
+    files = {f"{n:03}": b"" for n in range(100)}
+    archive = make(place / "a.zip", files)
+    monkeypatch.setattr(zipped, "LONGEST_LIST", 100 * 49 - 1)  # a little less than it has
+    refuse(archive, "list of members has 4900 bytes")
+    monkeypatch.setattr(zipped, "LONGEST_LIST", 5000)
+    assert content(unpack(archive, place / "out")) == files
+
+
+def test_refuse_what_does_not_fit_on_the_disk(place, monkeypatch):
+    archive = make(place / "a.zip", {"zeros": bytes(1000)})
+    monkeypatch.setattr(archives, "space_problem", lambda folder, needed: f"{needed} too many")
+    refuse(archive, "1000 too many")
+    monkeypatch.setattr(archives, "space_problem", lambda folder, needed: None)
+    unpack(archive, place / "out")
+
+
+def test_interruption_leaves_nothing(place, monkeypatch):
+    archive = make(place / "a.tar.gz", FILES)
+
+    def interrupted(stage, folder):
+        assert content(stage) == FILES
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archives, "move_into", interrupted)
+    for folder in (place, place / "new" / "out"):
+        with pytest.raises(KeyboardInterrupt):
+            unpack(archive, folder)
+        assert list(place.iterdir()) == [archive]
 
 
 def test_bytes_are_counted_while_writing(place, monkeypatch):

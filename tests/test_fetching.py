@@ -19,7 +19,8 @@ import pytest
 
 from qvim_kit import downloads
 from qvim_kit.downloads import DownloadError, fetch, fetching, locks
-from qvim_kit.downloads.fetching import CHUNK, Part
+from qvim_kit.downloads.asking import CHUNK
+from qvim_kit.downloads.fetching import Part
 
 BODY = random.Random(0).randbytes(10 * CHUNK + 77)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -147,6 +148,83 @@ def test_without_a_version_nothing_is_kept(server, tmp_path):
     with pytest.raises(DownloadError):
         fetch(server.url, tmp_path, "a.bin")
     assert os.listdir(tmp_path) == [] and all(seen[1] is None for seen in server.seen)
+
+
+@pytest.mark.parametrize("version", ['"a\nb"', " x", "Röhre", 5, None, "", ["x"]])
+def test_a_version_that_no_header_can_hold_is_not_asked_for(server, tmp_path, version):
+    part = Part(tmp_path / "a.bin")
+    part.begin(server.url, version, len(BODY))
+    part.data.write_bytes(b"rubbish")
+    assert part.state(server.url) == (0, None, None)
+    assert fetch(server.url, tmp_path, "a.bin").read_bytes() == BODY
+    assert server.seen == [("/a", None, None)] and os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_nothing_is_written_through_a_link(server, tmp_path):
+    """Somebody's archive or repository may have put links where a download writes."""
+    folder, outside = tmp_path / "models", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "precious").write_bytes(BODY[:1000])
+    part = Part(folder / "a.bin")
+    part.begin(server.url, server.etag, len(BODY))
+    for link in (part.data, part.note):
+        before = link.read_bytes()
+        link.unlink()
+        (outside / link.name).write_bytes(before)
+        target = outside / ("precious" if link == part.data else link.name)
+        link.symlink_to(target)
+    assert fetch(server.url, folder, "a.bin").read_bytes() == BODY
+    assert server.seen[0][1] is None  # the link's bytes were not taken for ours
+    assert (outside / "precious").read_bytes() == BODY[:1000]
+    assert os.listdir(folder) == ["a.bin"]
+    lock = f".{hashlib.sha256(b'b.bin').hexdigest()[:16]}.lock"
+    (folder / lock).symlink_to(outside / "made")
+    with pytest.raises(DownloadError, match=lock):
+        fetch(server.url, folder, "b.bin")
+    assert not (outside / "made").exists()
+
+
+def test_the_bar_is_drawn_no_oftener_than_its_clock_allows(server, tmp_path, monkeypatch):
+    """However many pieces come; drawing for each of them would cost more than to fetch them."""
+    import tqdm.auto
+
+    drawn, told = [], []
+
+    class Bar(tqdm.std.tqdm):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            assert self.mininterval >= 0.1
+            self._time = lambda: self.start_t  # time stands still
+
+        def update(self, n=1):
+            told.append(n)
+            return super().update(n)
+
+        def display(self, *arguments, **options):
+            drawn.append(self.n)
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+    server.body = BODY * 8
+    fetch(server.url, tmp_path, "a.bin")
+    assert sum(told) == len(server.body) and drawn == [0, len(server.body)]
+    assert len(told) == -(-len(server.body) // CHUNK)  # large pieces: few turns of the loop
+
+
+@pytest.mark.parametrize("there", [b"", b"<!DOCTYPE html>Quota exceeded"])
+def test_what_cannot_be_the_file_is_replaced_once_that_has_come(server, tmp_path, there):
+    """As an older helper leaves it behind after a failed download."""
+    (tmp_path / "a.bin").write_bytes(there)
+    server.cuts = [CHUNK, 0, 0]
+    with pytest.raises(DownloadError, match="file that was there, .*it was kept"):
+        fetch(server.url, tmp_path, "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == there
+    assert fetch(server.url, tmp_path, "a.bin").read_bytes() == BODY
+    digest = hashlib.sha256(there).hexdigest()
+    (tmp_path / "b.bin").write_bytes(there)
+    assert (
+        fetch(server.url, tmp_path, "b.bin", digest).read_bytes() == there
+    )  # it is what is wanted
 
 
 @pytest.mark.parametrize("note", ["", "[]", "{}", '{"url": 1, "version": "x", "total": "y"}', None])

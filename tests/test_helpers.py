@@ -236,7 +236,15 @@ def test_unpack_file_arguments():
 
 BAD_FOLDERS = ["..", "a/../..", "a/../b", "/tmp", "a\\b", "C:/x", "output", "output/x", "OUTPUT"]
 BAD_FOLDERS += ["./output", "a//../x", "nul", "a.", "a ", "x:y", "a\0", "leads_out", "leads_out/x"]
-BAD_FOLDERS += ["results", "results/x"]
+BAD_FOLDERS += ["results", "results/x", "x" * 2000, "a/" * 600, "circle", "circle/x", ".git"]
+BAD_FOLDERS += [
+    ".git/hooks",
+    "code/.GIT/hooks",
+    "deep/leads_out/x",
+    "Models",
+    "models/MN",
+    "a\udcff",
+]
 
 
 @pytest.mark.parametrize("folder", BAD_FOLDERS)
@@ -244,6 +252,10 @@ def test_no_function_leaves_root_path_or_enters_output(root, tmp_path, folder, m
     (tmp_path / "outside").mkdir()
     (root / "leads_out").symlink_to(tmp_path / "outside")
     (root / "results").mkdir()
+    (root / "deep").mkdir()
+    (root / "deep" / "leads_out").symlink_to("../../outside")
+    (root / "models" / "mn").mkdir(parents=True)
+    (root / "circle").symlink_to("circle")
     (root / "output").symlink_to(root / "results")
     with zipfile.ZipFile(root / "a.zip", "w") as container:
         container.writestr("a.wav", b"a")
@@ -258,6 +270,89 @@ def test_no_function_leaves_root_path_or_enters_output(root, tmp_path, folder, m
         with pytest.raises(ValueError):
             call()
     assert not list((tmp_path / "outside").iterdir()) and not list((root / "results").iterdir())
+
+
+def test_a_link_that_stays_inside_is_followed(root, address):
+    (root / "real").mkdir()
+    (root / "models").symlink_to("real")
+    helpers.wget_download("a.pt", address + "a.pt", "models")
+    assert (root / "real" / "a.pt").read_bytes() == b"weights"
+
+
+def test_root_path_may_be_a_link_or_begin_with_a_tilde(root, tmp_path, address, monkeypatch):
+    (tmp_path / "outside").symlink_to(root)
+    monkeypatch.setattr(helpers, "ROOT_PATH", str(tmp_path / "outside"))
+    helpers.wget_download("a.pt", address + "a.pt", "models")
+    assert (root / "models" / "a.pt").read_bytes() == b"weights"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(helpers, "ROOT_PATH", "~/root")
+    with zipfile.ZipFile(root / "a.zip", "w") as container:
+        container.writestr("output/similarities.json", b"{}")
+    with pytest.raises(ValueError, match="nothing may be unpacked into"):
+        helpers.unpack_file("a.zip", ".")
+    with pytest.raises(ValueError, match="expected a folder below ROOT_PATH"):
+        helpers.git_clone_checkout(".", "https://x.org/a", "main", "0" * 40)
+    monkeypatch.setattr(helpers, "ROOT_PATH", root)  # a Path
+    helpers.wget_download("b.pt", address + "a.pt", "models")
+
+
+@pytest.mark.parametrize(
+    "value", [5, None, b"x", "a\0b", "~nobody-of-this-name/x", ["."], "no/such"]
+)
+def test_a_root_path_that_cannot_be(monkeypatch, value):
+    monkeypatch.setattr(helpers, "ROOT_PATH", value)
+    for call in (
+        lambda: helpers.wget_download("a.pt", "https://x.org/a", "models"),
+        lambda: helpers.unpack_file("a.zip", "models"),
+        lambda: helpers.git_clone_checkout("code", "https://x.org/a", "main", "0" * 40),
+    ):
+        with pytest.raises(ValueError, match="ROOT_PATH is"):
+            call()
+
+
+def test_a_folder_exchanged_during_the_download_is_noticed(root, tmp_path, address, monkeypatch):
+    """What was a folder inside ROOT_PATH when it was checked is a link out of it at the end."""
+    (tmp_path / "outside").mkdir()
+    plain = downloads.transfer
+
+    def exchanged(*arguments, **options):
+        plain(*arguments, **options)
+        (root / "models").rename(root / "moved")
+        (root / "models").symlink_to(tmp_path / "outside")
+        for part in (root / "moved").iterdir():
+            part.rename(tmp_path / "outside" / part.name)
+
+    monkeypatch.setattr(downloads, "transfer", exchanged)
+    with pytest.raises(helpers.DownloadError, match="was exchanged meanwhile"):
+        helpers.wget_download("a.pt", address + "a.pt", "models")
+    assert not (tmp_path / "outside" / "a.pt").exists()
+
+
+def test_what_never_ends_is_ended(root, address, monkeypatch):
+    monkeypatch.setattr(helpers, "MAX_BYTES", 5)
+    with pytest.raises(helpers.DownloadError, match="more than the 5 allowed"):
+        helpers.wget_download("a.pt", address + "a.pt", "models")
+    drive(monkeypatch, b"weights")
+    seen = []
+    monkeypatch.setattr(helpers, "fetch_from_drive", lambda *_, **options: seen.append(options))
+    helpers.google_drive_download("a.pt", DRIVE, "models")
+    assert seen == [{"max_bytes": 5}] and list(root.iterdir()) == []
+
+
+def test_names_that_are_one_on_windows(root):
+    (root / "models").mkdir()
+    (root / "models" / "MN.pt").write_bytes(b"x")
+    for name, folder in (("mn.pt", "models"), ("a.pt", "MODELS")):
+        with pytest.raises(ValueError, match="differs only in case from"):
+            helpers.check_download_file_info(name, "https://x.org/a", folder, "")
+    helpers.check_download_file_info("MN.pt", "https://x.org/a", "models", "")
+
+
+def test_archives_with_names_for_one_system_only(root):
+    with zipfile.ZipFile(root / "a.zip", "w") as container:
+        container.writestr("what?.wav", b"a")
+    with pytest.raises(helpers.ArchiveError, match="what.*holds a control character or one of"):
+        helpers.unpack_file("a.zip", "data")
 
 
 def test_file_names(root, tmp_path):
@@ -296,12 +391,19 @@ def test_url_prefix():
         "https://drive.google.com/file/../evil",
         "https://drive.google.com/file/%2e%2e/evil",
         "https://docs.google.com/file/d/1",
+        "https://drive.google.com/file/..%5c..%5cevil",
         "",
     ):
         with pytest.raises(ValueError):
             check(url, "https://drive.google.com/file/")
         with pytest.raises(ValueError):
             check(url, "https://drive.google.com/file")
+
+
+def test_a_prefix_that_cannot_be_read():
+    for prefix in ("https://x.org:port/", "https://[x/"):
+        with pytest.raises(ValueError, match="url_prefix is .*cannot be read"):
+            helpers.check_download_file_info("a.pt", "https://x.org/a", "models", prefix)
 
 
 def test_everything_wrong_is_named_at_once():

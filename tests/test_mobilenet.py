@@ -89,8 +89,11 @@ def test_offline_says_which_file_to_put_where(tmp_path, monkeypatch):
 def test_a_file_that_does_not_fit_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("QVIM_CACHE", str(tmp_path))
     path = tmp_path / "mn01_as_mAP_298.pt"
-    path.write_bytes(b"<html>not a checkpoint</html>")
+    path.write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match=path.name):
+        load_audioset("mn01_as")
+    path.write_bytes(b"<html>quota exceeded</html>")
+    with pytest.raises(DownloadError, match=f"{path.name}.*a web page was sent"):
         load_audioset("mn01_as")
     weights = mobilenet(0.1).state_dict()
     weights["extra"] = weights.pop("classifier.5.bias")

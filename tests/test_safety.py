@@ -10,6 +10,7 @@ from qvim_kit.downloads.safety import (
     branch_problem,
     content_problem,
     filename_problem,
+    move,
     move_into,
     staging,
     url_problem,
@@ -53,7 +54,12 @@ def test_good_urls(url):
     + ["https://", "https:///a", "https://a b", "https://x.org/a\n", "https://x.org/\x00a"]
     + ["https://drive.google.com@evil/", "https://me:pw@x.org/", "https://x.org\\@evil/"]
     + ["https://gооgle.com/", "https://x.org:port/", "https://x.org:99999/", "https://[x/"]
-    + ["https://x.org/" + "a" * 10_000, "http://127.0.0.1.evil.example/", "http://localhost@x/"],
+    + ["https://x.org/" + "a" * 10_000, "http://127.0.0.1.evil.example/", "http://localhost@x/"]
+    + ["https://x.org./a", "https://.x.org/", "https://x.org%2eevil.example/", "https://x.org:/a"]
+    + ["https://x.org;evil.example/", "https://ｘ.org/", "https://x。org/", "https://x.org%00/"]
+    + ["https://x.org\u200b/", "\thttps://x.org/", "https://x.org:٤٤٣/", "https://x.org:+1/"]
+    + ["https://[::1]evil.example/", "https:x.org/a", "https:///x.org/a", "javascript:alert(1)"]
+    + ["data:text/plain,x", "ext::sh -c true", "--upload-pack=x", "https://-x.org/"],
 )
 def test_bad_urls(url):
     assert url_problem(url)
@@ -77,6 +83,14 @@ def test_content(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf\r\n <HTML lang=en>")
     assert "web page" in content_problem(path, "a.pt")
     assert content_problem(path, "a.HTML") is None
+    for page in (
+        b"<!-- x -->\n<html>",
+        b'<?xml version="1.0"?><html xmlns="x">',
+        b"<script>x",
+        b"<head>",
+    ):
+        path.write_bytes(page)
+        assert "web page" in content_problem(path, "a.pt"), page
     path.write_bytes(b"PK\3\4<html>")
     assert content_problem(path, "a.zip") is None
 
@@ -91,6 +105,33 @@ def test_staging_leaves_only_what_was_moved(tmp_path):
         (stage / "x").write_text("whole")
         (stage / "x").replace(folder / "x")
     assert [path.name for path in folder.iterdir()] == ["x"]
+
+
+def test_a_folder_that_was_exchanged_for_a_link_is_noticed(tmp_path):
+    """Between the check of a path and the move to it."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a.pt").write_text("x")
+    (tmp_path / "stage" / "b").mkdir(parents=True)
+    (tmp_path / "models").rename(tmp_path / "gone")
+    (tmp_path / "models").symlink_to(tmp_path / "elsewhere")
+    for call in (
+        lambda: move(tmp_path / "a.pt", tmp_path / "models" / "a.pt"),
+        lambda: move_into(tmp_path / "stage", tmp_path / "models" / "new"),
+        lambda: move_into(tmp_path / "stage", tmp_path / "models"),
+    ):
+        with pytest.raises(OSError, match="was exchanged meanwhile and now leads to .*elsewhere"):
+            call()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_move_into_replaces_no_file(tmp_path):
+    for name in ("stage", "folder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+    with pytest.raises(FileExistsError):
+        move_into(tmp_path / "stage", tmp_path / "folder")
+    assert (tmp_path / "folder" / "a").read_text() == "folder"
 
 
 def test_move_into_is_undone_if_one_move_fails(tmp_path):

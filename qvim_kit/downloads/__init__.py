@@ -2,12 +2,12 @@
 
 A failure of any kind (no network, a web page instead of a file, a wrong hash) is one
 DownloadError that says which file to put where by hand. ``QVIM_OFFLINE=1`` forbids the network.
-The HTTP itself is in ``fetching``, unpacking in ``archives``.
+One transfer is in ``fetching``, one answer in ``asking``, clones in ``repositories``, Google
+Drive in ``drive``, unpacking in ``archives``.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -15,48 +15,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from qvim_kit.downloads.fetching import CHUNK, Part, Refused, Stopped, transfer
+from qvim_kit.downloads.asking import CHUNK, Refused, Stopped
+from qvim_kit.downloads.failures import DownloadError, by_hand, in_words, offline
+from qvim_kit.downloads.fetching import Part, transfer
 from qvim_kit.downloads.locks import locked
-from qvim_kit.downloads.repositories import check_clone, clone_commit
-from qvim_kit.downloads.safety import (
-    branch_problem,
-    content_problem,
-    filename_problem,
-    staging,
-    url_problem,
-)
+from qvim_kit.downloads.repositories import clone
+from qvim_kit.downloads.safety import content_problem, filename_problem, move, url_problem
+
+__all__ = ["DownloadError", "by_hand", "clone", "fetch", "offline"]
 
 TIMEOUT = 30.0  # seconds to connect, and at most between two pieces of the answer
 ATTEMPTS = 3  # in a row without progress, before a server is given up
 PAUSE = 1.0  # seconds before the second attempt; twice that before the third
-
-
-class DownloadError(RuntimeError):
-    """A file or repository that could not be had, with what to do about it by hand.
-
-    ``reason`` is the cause alone, for a caller that has another remedy.
-    """
-
-    reason: str = ""
-
-
-def offline() -> bool:
-    """Whether the environment variable ``QVIM_OFFLINE`` forbids the network, at this moment."""
-    return os.environ.get("QVIM_OFFLINE", "") not in ("", "0")
-
-
-def by_hand(url: str, reason: Any, path: Path, sha256: str | None = None) -> DownloadError:
-    """The error of a failed download, which says where to put the file instead."""
-    check = f" (SHA-256 {sha256})" if sha256 else ""
-    reason = _in_words(reason, url)
-    error = DownloadError(
-        f"{url} could not be downloaded: {reason.strip().rstrip('.')}. "
-        f"Get the file another way, put {path.name}{check} into {path.parent} and run again"
-    )
-    error.reason = reason
-    return error
 
 
 def fetch(
@@ -71,7 +42,8 @@ def fetch(
 ) -> Path:
     """The path of a file in ``folder``, downloaded if it is not there yet.
 
-    A file that exists, and has the hash where one is given, is returned without any network.
+    A file that exists, and has the hash where one is given, is returned without any network;
+    without a hash, one that is empty, or a web page under another name, does not count.
     Otherwise it is downloaded beside its place, checked and moved; a file with the wrong hash
     stays until its replacement is verified. A download that breaks off is taken up again where it
     stopped, now or in a later run: that is what ``filename.part`` is for, the only thing a failure
@@ -106,18 +78,18 @@ def fetch(
     kept = ""
     try:
         if path.is_file():
-            if not (wrong := _wrong_hash(path, hashes)):
+            if not (wrong := _wrong(path, path.name, hashes)):
                 return path
             kept = f" (of the file that was there, {wrong}; it was kept)"
         elif path.exists():
-            raise OSError(f"{path} is a folder")
+            raise OSError(f"{path} is a folder, or no file at all")
         if offline() and not any(map(Part(path).complete, urls)):
             raise OSError("QVIM_OFFLINE is set")
         limit = None if max_seconds is None else time.monotonic() + max_seconds
         _fetch(urls, path, hashes, max_bytes=max_bytes, deadline=limit)
     except Exception as error:
         source = urls[0] if len(urls) == 1 else filename
-        raise by_hand(source, f"{_in_words(error, urls[0])}{kept}", path, sha256) from error
+        raise by_hand(source, f"{in_words(error, urls[0])}{kept}", path, sha256) from error
     return path
 
 
@@ -129,8 +101,13 @@ def _hash_problems(hashes: dict[str, str | None]) -> list[str]:
     ]
 
 
-def _wrong_hash(path: Path, hashes: dict[str, str]) -> str | None:
-    """The first hash that differs, with both values, or None."""
+def _wrong(path: Path, filename: str, hashes: dict[str, str]) -> str | None:
+    """Why the file cannot be what is wanted: the first hash that differs, with both values.
+
+    Without hashes all that can be told is that it is empty, or a web page under another name.
+    """
+    if not hashes:
+        return content_problem(path, filename)
     import pooch
 
     for kind, expected in hashes.items():
@@ -138,13 +115,6 @@ def _wrong_hash(path: Path, hashes: dict[str, str]) -> str | None:
             label = {"sha256": "SHA-256", "md5": "MD5"}[kind]
             return f"{label} is {found}, expected {expected}"
     return None
-
-
-def _in_words(error: Exception | str, url: str) -> str:
-    """The commonest failures without the library's class names."""
-    if "Failed to resolve" in str(error) or "NameResolutionError" in str(error):
-        return f"{urlsplit(url).hostname} was not found (no network?)"
-    return str(error)
 
 
 def _fetch(urls: list[str], path: Path, hashes: dict[str, str], **limits: Any) -> None:
@@ -155,7 +125,7 @@ def _fetch(urls: list[str], path: Path, hashes: dict[str, str], **limits: Any) -
     try:
         with locked(path):
             try:
-                if path.is_file() and not _wrong_hash(path, hashes):
+                if path.is_file() and not _wrong(path, path.name, hashes):
                     return  # another process was faster
                 # First the one whose part is there: another would begin anew.
                 for url in sorted(urls, key=lambda url: -part.state(url)[0]):
@@ -169,7 +139,7 @@ def _fetch(urls: list[str], path: Path, hashes: dict[str, str], **limits: Any) -
                 part.tidy()
         if len(errors) == 1:
             raise errors[0][1]
-        raise OSError("; ".join(f"{url}: {_in_words(error, url)}" for url, error in errors))
+        raise OSError("; ".join(f"{url}: {in_words(error, url)}" for url, error in errors))
     except BaseException:
         for parent in made:
             with suppress(OSError):
@@ -194,58 +164,10 @@ def _fetch_one(url: str, part: Part, hashes: dict[str, str], **limits: Any) -> N
             if failures >= ATTEMPTS or (status < 500 and status not in (408, 416, 429)):
                 raise
             time.sleep(PAUSE * failures)
-    if problem := content_problem(part.data, part.path.name) or _wrong_hash(part.data, hashes):
+    name = part.path.name
+    if problem := content_problem(part.data, name) or _wrong(part.data, name, hashes):
         part.delete()
         raise Refused(f"{problem}; what was sent has been deleted")
     part.data.chmod(0o644)
-    part.data.replace(part.path)
+    move(part.data, part.path)
     part.note.unlink()
-
-
-def clone(
-    url: str, folder: str | Path, branch: str, commit: str, *, _allow_local: bool = False
-) -> Path:
-    """A clone of a public repository in ``folder``, at exactly one commit of one branch.
-
-    The clone is made beside the folder, checked and moved. A folder that exists is accepted
-    without any network if it is a clone at that commit with nothing changed or added (Python's
-    byte code aside). Submodules are not fetched and hooks do not run.
-    Taught in ``notebooks/05_submission.ipynb``.
-
-    Args:
-        url: https, public, without user name.
-        folder: missing, empty or such a clone.
-        branch: a branch that contains the commit.
-        commit: all 40 hexadecimal digits.
-
-    Raises:
-        ValueError: for arguments that cannot work, all at once.
-        DownloadError: if the clone cannot be had or the folder holds something else.
-
-    >>> clone(url, "EfficientAT", "main", "0123456789abcdef" * 2 + "01234567")  # doctest: +SKIP
-    """
-    problems = [branch_problem(branch), None if _allow_local else url_problem(url, local=False)]
-    if not re.fullmatch("[0-9a-fA-F]{40}", commit):
-        problems.append(f"commit is {commit!r}; expected all 40 hexadecimal digits")
-    if any(problems):
-        raise ValueError(f"cannot clone {url!r}: " + "; ".join(filter(None, problems)))
-    folder, commit = Path(folder).expanduser().resolve(), commit.lower()
-    try:
-        if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-            check_clone(folder, commit)
-        elif offline():
-            raise OSError("QVIM_OFFLINE is set")
-        else:
-            with staging(folder.parent) as stage:
-                clone_commit(stage, url, branch, commit, "https:file" if _allow_local else "https")
-                if folder.exists():
-                    folder.rmdir()
-                (stage / "clone").replace(folder)
-    except Exception as error:
-        reason = " ".join(str(getattr(error, "stderr", "") or error).split())
-        raise DownloadError(
-            f"{url} could not be cloned: {reason}. If {folder} is there, move or delete it; to "
-            f"clone by hand, run: git clone -b {branch} {url} {folder}; git -C {folder} checkout "
-            f"{commit}. Then run again"
-        ) from error
-    return folder

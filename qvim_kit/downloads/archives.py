@@ -8,6 +8,7 @@ Python's ``tarfile`` documentation and in D. Fifield, "A better zip bomb" (WOOT 
 
 from __future__ import annotations
 
+import errno
 import os
 import tarfile
 import zipfile
@@ -16,14 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from qvim_kit.downloads.fetching import space_problem
 from qvim_kit.downloads.members import ArchiveError, Member, clash, name_problem
 from qvim_kit.downloads.safety import move_into, staging
+from qvim_kit.downloads.tarballs import check_end, open_tar
+from qvim_kit.downloads.zipped import Zip
 
 SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz"}
 SUFFIXES |= {".7z": "7z"}
 MAGIC = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz"}
 MAGIC |= {b"7z\xbc\xaf\x27\x1c": "7z"}
-MODES = {"tar": "r:", "gz": "r:gz", "xz": "r:xz"}
+SMALL, DENSE = 1_000_000_000, 200  # so many bytes may come of any archive; or so many times its own
 
 
 def unpack(
@@ -33,6 +37,7 @@ def unpack(
     max_members: int = 200_000,
     max_bytes: int = 50_000_000_000,
     keep_out: Path | None = None,
+    portable: bool = os.name == "nt",
 ) -> Path:
     """Unpack a zip, tar, tar.gz, tgz, tar.xz or 7z into ``folder``: all of it, or nothing.
 
@@ -46,8 +51,11 @@ def unpack(
         archive: the file; its content decides the kind, and the suffix must agree.
         folder: where the members go; made if missing.
         max_members: most entries accepted.
-        max_bytes: most unpacked bytes accepted, as declared and again as written.
+        max_bytes: most unpacked bytes accepted, as declared and again as written; never more than
+            1 GB or 200 times what the archive has, whichever is more.
         keep_out: a folder that no member may enter.
+        portable: refuse every name that Windows cannot write. Elsewhere only the dangerous ones
+            are refused if left out, as published data sets have names like ``what?.wav``.
 
     Returns: the folder, resolved.
 
@@ -60,9 +68,12 @@ def unpack(
     if folder.exists() and not folder.is_dir():
         raise ArchiveError(f"{archive}: cannot unpack into {folder}, which is a file")
     try:
+        # No sound or checkpoint is so repetitive; what is, was made to fill a disk.
+        max_bytes = min(max_bytes, max(SMALL, DENSE * archive.stat().st_size))
         with _open(archive) as container:
-            members = _checked(container, archive, max_members, max_bytes)
+            members = _checked(container, archive, max_members, max_bytes, portable)
             if not _already_there(archive, members, folder, keep_out):
+                _check_space(members, folder)
                 with staging(folder if folder.is_dir() else folder.parent) as stage:
                     _write(container, members, stage / "all", max_bytes)
                     move_into(stage / "all", folder)
@@ -91,22 +102,12 @@ def _open(archive: Path) -> Any:
             f"saved under the archive's name, delete it and download it again"
         )
     if found == "zip":
-        return zipfile.ZipFile(archive)
+        return Zip(archive)
     if found == "7z":
         from qvim_kit.downloads.sevenzip import SevenZip
 
         return SevenZip(archive)
-    return tarfile.open(archive, MODES[found], tarinfo=_TarInfo)
-
-
-class _TarInfo(tarfile.TarInfo):
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        info = super().frombuf(buf, encoding, errors)
-        # tarfile reads such a header into memory whole: a small bomb would fill it.
-        if info.size < 0 or (info.type in b"xgXLK" and info.size > 1 << 20):
-            raise tarfile.ReadError(f"header of kind {info.type!r} declares {info.size} bytes")
-        return info
+    return open_tar(archive, found)
 
 
 def _members(container: Any) -> Iterator[Member]:
@@ -126,7 +127,9 @@ def _members(container: Any) -> Iterator[Member]:
             yield Member(info.name, size, info.isdir(), problem, info)
 
 
-def _checked(container: Any, archive: Path, max_members: int, max_bytes: int) -> list[Member]:
+def _checked(
+    container: Any, archive: Path, max_members: int, max_bytes: int, portable: bool
+) -> list[Member]:
     """All members of the archive, or an ArchiveError with everything wrong about them."""
     members, total, problems, seen = [], 0, [], {}
     for member in _members(container):
@@ -138,27 +141,15 @@ def _checked(container: Any, archive: Path, max_members: int, max_bytes: int) ->
                 f"{archive}: more than {max_members} members or {max_bytes} bytes unpacked "
                 f"(at {member.name!r}); nothing was unpacked. Unpack it by hand if you trust it"
             )
-        problem = member.problem or name_problem(member) or clash(member, seen)
+        problem = member.problem or name_problem(member, portable) or clash(member, seen)
         if problem:
             problems.append((member.name, problem))
     if isinstance(container, tarfile.TarFile):
-        _check_tar_end(container, archive)
+        check_end(container, archive)
     _refuse(archive, problems)
     if not any(member.parts for member in members):
         raise ArchiveError(f"{archive}: holds no members; delete it and download it again")
     return members
-
-
-def _check_tar_end(container: tarfile.TarFile, archive: Path) -> None:
-    # tarfile stops in silence at a damaged header or at a cut between two members, and gzip
-    # and xz compare their checksums only when read to the end.
-    container.fileobj.seek(container.offset)
-    if container.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise ArchiveError(f"{archive}: damaged or cut short; delete it and download it again")
-    for _ in range(1024):
-        if not container.fileobj.read(1 << 20):
-            return
-    raise ArchiveError(f"{archive}: more than 1 GiB follows the last member; refused")
 
 
 def _already_there(
@@ -183,6 +174,12 @@ def _already_there(
         reason = f"differs from what {folder} already holds; delete or move that first"
         _refuse(archive, [(top, reason) for top in tops if os.path.lexists(folder / top)])
     return there
+
+
+def _check_space(members: list[Member], folder: Path) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    if problem := space_problem(there, sum(member.size for member in members)):
+        raise OSError(errno.ENOSPC, problem)
 
 
 def _refuse(archive: Path, problems: list[tuple[str, str]]) -> None:

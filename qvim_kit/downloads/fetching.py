@@ -9,30 +9,21 @@ or knows no ranges, sends all of it again.
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
 
-from qvim_kit.downloads.safety import url_problem
+from qvim_kit.downloads.asking import OUT_OF_TIME, Refused, Stopped, ask
 
-CHUNK = 1 << 16  # bytes; with 1 KiB, as some libraries have it, the loop is the bottleneck
 MARGIN = 16 << 20  # bytes that stay free on the disk
-OUT_OF_TIME = "it takes longer than the time allowed"
-
-
-class Refused(OSError):
-    """An answer, or a disk, with which another attempt would fare no better."""
-
-
-class Stopped(Refused):
-    """The disk or the time is used up, so that no other mirror needs to be asked."""
+USUAL_MODE = 0o644
 
 
 class Part:
@@ -56,8 +47,9 @@ class Part:
             note = json.loads(self.note.read_text(encoding="utf-8"))
             have, total = self.data.stat().st_size, note["total"]
             fits = total is None or have <= int(total)
-            if note["url"] == url and note["version"] and have and fits:
-                return have, str(note["version"]), total
+            ours = not self.data.is_symlink() and not self.note.is_symlink()
+            if note["url"] == url and _usable(note["version"]) and have and fits and ours:
+                return have, note["version"], total
         return 0, None, None
 
     def complete(self, url: str) -> bool:
@@ -69,8 +61,9 @@ class Part:
         """Start with no bytes, noting what the server calls them."""
         self.delete()  # first: old bytes must never stand beside a new note
         note = {"url": url, "version": version, "total": total}
-        self.note.write_text(json.dumps(note), encoding="utf-8")
-        self.data.touch()
+        with open_here(self.note, "x", encoding="utf-8") as file:
+            file.write(json.dumps(note))
+        open_here(self.data, "x").close()
 
     def delete(self) -> None:
         """Remove both files."""
@@ -81,9 +74,24 @@ class Part:
         """Remove what the next attempt could not go on with."""
         with suppress(OSError, ValueError, TypeError, KeyError):
             note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["version"] and self.data.stat().st_size:
+            if _usable(note["version"]) and self.data.stat().st_size:
                 return
         self.delete()
+
+
+def open_here(path: Path, mode: str, **options: Any) -> Any:
+    """`open` for writing, but never through a link that somebody has put there."""
+    nofollow = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | nofollow, USUAL_MODE)
+
+    return open(path, mode, opener=opener, **options)
+
+
+def _usable(version: Any) -> bool:
+    """Whether a header can be made of it; an older note, or a server, may hold anything."""
+    return isinstance(version, str) and bool(re.fullmatch(r"[!-~][ -~]*", version))
 
 
 def transfer(
@@ -97,9 +105,9 @@ def transfer(
     """One attempt to complete ``part`` from ``url``; what it already holds is not sent again.
 
     Args:
-        timeout: seconds to connect, and at most between two pieces of the answer.
+        timeout: seconds, as for `ask`; a server that is too slow counts as broken off.
         max_bytes: longest file accepted, as declared and again as it arrives.
-        deadline: moment of `time.monotonic` at which to give up, looked at every ``CHUNK`` bytes.
+        deadline: moment of `time.monotonic` at which to give up.
 
     Raises:
         requests.RequestException: where another attempt may help, or the server said no.
@@ -116,8 +124,8 @@ def transfer(
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     page = part.path.name.lower().endswith((".html", ".htm"))
-    hooks = {"response": functools.partial(_watch, page=page)}
-    with requests.get(url, headers=headers, stream=True, timeout=timeout, hooks=hooks) as answer:
+    with closing(ask(url, headers, timeout=timeout, page=page, deadline=deadline)) as coming:
+        answer = next(coming)
         if answer.status_code == 416:
             part.delete()
         answer.raise_for_status()
@@ -131,28 +139,25 @@ def transfer(
         _check_length(total, have, part, max_bytes)
         if not have:  # only now: the part may be another mirror's, and worth keeping
             part.begin(url, _version(answer), total)
-        have = _receive(answer, part, have, total, max_bytes, deadline)
+        have = _receive(coming, part, have, total, max_bytes)
     if total is None:
         note = json.loads(part.note.read_text(encoding="utf-8")) | {"total": have}
-        part.note.write_text(json.dumps(note), encoding="utf-8")
+        with open_here(part.note, "w", encoding="utf-8") as file:
+            file.write(json.dumps(note))
     elif have != total:  # urllib3 before 2 hands over what arrived and says nothing
         raise requests.ConnectionError(f"{have} of {total} bytes arrived")
 
 
 def _receive(
-    answer: Any,
-    part: Part,
-    have: int,
-    total: int | None,
-    max_bytes: int | None,
-    deadline: float | None,
+    coming: Iterator[bytes], part: Part, have: int, total: int | None, max_bytes: int | None
 ) -> int:
-    """Append the answer to the part, under a bar in bytes; the part's length afterwards."""
+    """Append what comes to the part, under a bar in bytes; the part's length afterwards."""
     from tqdm.auto import tqdm
 
+    # The bar is drawn ten times a second (tqdm's mininterval), however many pieces come.
     look = {"total": total, "initial": have, "unit": "B", "unit_scale": True, "unit_divisor": 1024}
-    with part.data.open("ab") as file, tqdm(desc=part.path.name[:40], **look) as bar:
-        for count, chunk in enumerate(answer.iter_content(CHUNK), 1):
+    with open_here(part.data, "ab") as file, tqdm(desc=part.path.name[:40], **look) as bar:
+        for count, chunk in enumerate(coming, 1):
             _append(file, chunk, part, (total or have) - have)
             have += len(chunk)
             bar.update(len(chunk))
@@ -161,10 +166,6 @@ def _receive(
             if max_bytes is not None and have > max_bytes:
                 part.delete()
                 raise Refused(f"more than the {max_bytes} bytes allowed were sent")
-            if deadline is not None and time.monotonic() > deadline:
-                raise Refused(
-                    "it takes longer than the time allowed; a later run goes on from here"
-                )
     return have
 
 
@@ -198,24 +199,6 @@ def space_problem(folder: Path, needed: int, full: bool = False) -> str | None:
     return f"the disk is full: {need} are needed in {folder}, {free} are free; make room"
 
 
-def _watch(answer: Any, *, page: bool, **_: Any) -> None:
-    if problem := answer_problem(answer, page):
-        raise Refused(problem)
-
-
-def answer_problem(answer: Any, page: bool) -> str | None:
-    """Why a `requests.Response` is not to be followed or kept, or None; ``page``: HTML is meant."""
-    if answer.is_redirect:
-        here, there = answer.url, urljoin(answer.url, answer.headers["Location"])
-        if urlsplit(here).scheme == "https" != urlsplit(there).scheme or url_problem(there):
-            return f"the server redirects to {there}, which is refused (only https is followed)"
-    elif answer.ok and not page:
-        kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
-        if kind in ("text/html", "application/xhtml+xml"):
-            return f"a web page ({kind}) was sent instead of the file"
-    return None
-
-
 def _declared(answer: Any) -> int | None:
     length = answer.headers.get("Content-Length", "")
     return int(length) if length.isdigit() and "Content-Encoding" not in answer.headers else None
@@ -226,7 +209,8 @@ def _version(answer: Any) -> str | None:
     tag = answer.headers.get("ETag", "")
     if "Content-Encoding" in answer.headers or answer.headers.get("Accept-Ranges") == "none":
         return None
-    return tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+    version = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+    return version if _usable(version) else None
 
 
 def _ranged_total(answer: Any, have: int, known: int | None) -> int | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PAUSE = 0.2  # seconds between two looks at a lock
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @contextmanager
@@ -29,10 +30,11 @@ def locked(path: Path) -> Iterator[None]:
     lock = path.with_name(f".{name}.lock")
     file, told = None, False
     while file is None:
-        file = lock.open("ab")
+        # Never through a link, which would make a file somewhere else.
+        file = os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600), "r+b")
         if not _try_lock(file):
             if not told:
-                print(f"Another process is fetching {path}; waiting for it", file=sys.stderr)
+                print(f"Another process is using {path}; waiting for it", file=sys.stderr)
             told = True
             time.sleep(PAUSE)
         elif _is_at(file, lock):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from qvim_kit.downloads.safety import filename_problem
+
+DEEPEST, LONGEST = 50, 1000  # folders one in another; bytes of a whole path
 
 
 class ArchiveError(ValueError):
@@ -30,15 +31,22 @@ class Member:
         return tuple(part for part in self.name.split("/") if part not in ("", "."))
 
 
-def name_problem(member: Member) -> str | None:
-    """Why the member may not be written below a folder under its name, or None."""
+def name_problem(member: Member, portable: bool) -> str | None:
+    """Why the member may not be written below a folder under its name, or None.
+
+    With ``portable`` the name must be one that Windows can write, too.
+    """
     if member.name.startswith("/"):
         return "absolute name"
     if ".." in member.name.split("/"):
         return "'..' leads out of the folder"
     if not member.parts and not (member.is_folder and member.name):
         return "empty name"
-    reasons = (filename_problem(part, portable=os.name == "nt") for part in member.parts)
+    if len(member.parts) > DEEPEST:
+        return f"more than {DEEPEST} folders deep"
+    if len(member.name.encode(errors="surrogateescape")) > LONGEST:
+        return f"a path of more than {LONGEST} bytes"
+    reasons = (filename_problem(part, portable) for part in member.parts)
     return next((reason for reason in reasons if reason), None)
 
 

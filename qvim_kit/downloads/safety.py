@@ -6,17 +6,20 @@ answer with a reason in words, so that a caller can report every problem at once
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     device + digit for device in ("COM", "LPT") for digit in "123456789¹²³"
 }
+
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9_.-]*[a-z0-9])?)(:[0-9]+)?", re.IGNORECASE)
 
 
 def filename_problem(name: str, portable: bool = True) -> str | None:
@@ -74,7 +77,36 @@ def url_problem(url: str, local: bool = True) -> str | None:
         return f"the URL's host {host!r} is not plain ASCII; look-alike letters are refused"
     if parts.scheme != "https" and not (local and parts.scheme == "http" and host in LOCAL_HOSTS):
         return f"the URL's scheme is {parts.scheme or 'missing'!r}; expected https"
-    return None if host else "the URL names no host"
+    # As it is written: programs differ in what they make of anything else.
+    if not HOST.fullmatch(parts.netloc):
+        return f"the URL's host is {parts.netloc!r}; expected a name, then ':' and a port if needed"
+    return None
+
+
+def prefix_problem(url: str, prefix: str) -> str | None:
+    """Why ``url``, one without `url_problem`, does not begin with ``prefix``, or None.
+
+    Compared part by part: scheme, host and port must be equal, and the path must begin with the
+    prefix's without climbing out of it. "" is the beginning of every URL.
+
+    >>> prefix_problem("https://drive.google.com/uc?id=1", "https://drive.google.com/")
+    >>> prefix_problem("https://x.org.evil.example/", "https://x.org")
+    "the URL is 'https://x.org.evil.example/'; expected one that begins with https://x.org"
+    """
+    if not prefix:
+        return None
+    found = urlsplit(url)
+    try:
+        wanted = urlsplit(prefix)
+        host, port = wanted.hostname or found.hostname, wanted.port
+    except ValueError as error:
+        return f"url_prefix is {prefix!r}, which cannot be read ({error})"
+    same = (found.scheme, found.hostname) == (wanted.scheme, host)
+    same &= not wanted.hostname or found.port == port
+    climbs = ".." in unquote(found.path).replace("\\", "/").split("/")
+    if same and not climbs and (found.path or "/").startswith(wanted.path):
+        return None
+    return f"the URL is {url!r}; expected one that begins with {prefix}"
 
 
 def branch_problem(name: str) -> str | None:
@@ -104,10 +136,12 @@ def content_problem(path: Path, filename: str) -> str | None:
     'a web page was sent instead of the file'
     """
     with path.open("rb") as file:
-        start = file.read(512)
+        start = file.read(1024)
     if not start:
         return "an empty file was sent"
-    page = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    page = start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<title"))
+    page = page or (start.startswith((b"<!--", b"<?xml", b"<!doctype")) and b"<html" in start)
     if page and not filename.lower().endswith((".html", ".htm")):
         return "a web page was sent instead of the file"
     return None
@@ -137,19 +171,39 @@ def staging(folder: Path) -> Iterator[Path]:
         raise
 
 
+def move(source: Path, target: Path) -> None:
+    """Move a finished file or folder to its place, whose folder has been resolved before.
+
+    Raises `OSError` where that folder has become a link since then.
+
+    >>> move(Path("stage/a.pt"), Path("models/a.pt").resolve())  # doctest: +SKIP
+    """
+    _unchanged(target.parent)
+    source.replace(target)
+
+
+def _unchanged(folder: Path) -> None:
+    if (now := folder.resolve()) != folder:
+        raise OSError(f"{folder} was exchanged meanwhile and now leads to {now}")
+
+
 def move_into(stage: Path, folder: Path) -> None:
     """Move everything in ``stage`` into ``folder``, or, if one move fails, nothing.
 
-    ``folder`` may be missing; what it holds must have other names. Both are on one file system.
+    ``folder`` is resolved and may be missing; what it holds must have other names. Both are on one
+    file system.
 
-    >>> move_into(stage / "all", Path("data/qvim-dev"))  # doctest: +SKIP
+    >>> move_into(stage / "all", Path("data/qvim-dev").resolve())  # doctest: +SKIP
     """
     if not folder.exists():
-        stage.replace(folder)
+        move(stage, folder)
         return
+    _unchanged(folder)
     moved: list[Path] = []
     try:
         for path in list(stage.iterdir()):
+            if os.path.lexists(folder / path.name):  # POSIX would replace a file without a word
+                raise FileExistsError(f"{folder / path.name} is there already")
             path.rename(folder / path.name)
             moved.append(path)
     except BaseException:
