@@ -2,7 +2,7 @@
 
 Every function takes
 
-- ``similarity``: (queries, items) finite numbers, higher is closer;
+- ``similarity``: (queries, items) numbers, higher is closer; -inf ranks below all others;
 - ``relevant``: (queries, items) booleans, at least one True in each row;
 
 and returns the mean over queries, or with ``per_query=True`` one value per query, shape
@@ -11,6 +11,9 @@ expected value over all their orders; reciprocal ranks take the expected rank. S
 alike thus never beats chance, whatever the order of the columns. Source for ties: McSherry &
 Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of
 Tied Scores", ECIR 2008.
+
+Only comparisons are made, no sums of similarities, so that their scale does not matter; and one
+query at a time, so that memory does not grow with their number.
 
 Notebook: 03_baselines.
 """
@@ -22,18 +25,102 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Ranking(NamedTuple):
+    """Where the relevant items stand: made once, asked for every metric, one value per query.
+
+    One entry for each relevant item, ordered by query and then by rising similarity; all fields
+    (relevant items,) but the last.
+    """
+
+    query: np.ndarray  # its row
+    higher: np.ndarray  # items scored higher
+    tied: np.ndarray  # items scored the same, itself among them
+    relevant_higher: np.ndarray  # how many of them are relevant
+    relevant_tied: np.ndarray
+    shape: tuple[int, int]  # (queries, items)
+
+    @classmethod
+    def of(
+        cls, similarity: np.ndarray, relevant: np.ndarray, among: np.ndarray | None = None
+    ) -> Ranking:
+        """Rank each query's items, or only those ``among`` which it is to choose, (queries, items).
+
+        Raises `ValueError` for shapes that differ, NaN, +inf, and queries without relevant item.
+        """
+        similarity, relevant = _checked(similarity, relevant)
+        entries = []
+        for query, (scores, wanted) in enumerate(zip(similarity, relevant, strict=True)):
+            found = np.sort(scores[wanted])
+            others = np.sort(scores if among is None else scores[among[query]])
+            above, from_here = (others.searchsorted(found, side) for side in ("right", "left"))
+            better, equal = (found.searchsorted(found, side) for side in ("right", "left"))
+            entries.append(
+                (
+                    np.full(len(found), query),
+                    len(others) - above,
+                    above - from_here,
+                    len(found) - better,
+                    better - equal,
+                )
+            )
+        return cls(*map(np.concatenate, zip(*entries, strict=True)), similarity.shape)
+
+    @property
+    def first_rank(self) -> np.ndarray:
+        """See `ranks`."""
+        best = self._best
+        return self.higher[best] + (self.tied[best] + 1) / (self.relevant_tied[best] + 1)
+
+    @property
+    def first_is_tied(self) -> np.ndarray:
+        """Whether an irrelevant item scores as much as the first relevant one, (queries,)."""
+        return self.tied[self._best] > self.relevant_tied[self._best]
+
+    def recall_at_k(self, k: int) -> np.ndarray:
+        """See `recall_at_k`."""
+        found = np.clip((_positive(k) - self.higher) / self.tied, 0, 1)
+        return self._sum(found) / self._relevant
+
+    def gain(self, discount: np.ndarray) -> np.ndarray:
+        """Sum of the discounts at the relevant places over the best such sum; discount (items,)."""
+        total = np.concatenate([[0.0], np.cumsum(discount)])
+        shared = (total[self.higher + self.tied] - total[self.higher]) / self.tied
+        shared = np.where(self.tied == 1, discount[self.higher], shared)
+        return self._sum(shared) / total[self._relevant]
+
+    def average_precision_at_k(self, k: int) -> np.ndarray:
+        """See `average_precision_at_k`."""
+        # An entry is at each place p of its tie with equal probability, and at the j-th of them
+        # has on average (j - 1)(r - 1) / (t - 1) of the tie's r relevant ones before it. Summed
+        # over the places up to k: precision is (relevant_higher + 1 + those) / p, j = p - higher.
+        last = np.clip(self.higher + self.tied, self.higher, np.maximum(_positive(k), self.higher))
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, self.shape[1] + 1))])
+        inverse = harmonic[last] - harmonic[self.higher]
+        before = last - self.higher - (self.higher + 1) * inverse
+        share = (self.relevant_tied - 1) / np.maximum(self.tied - 1, 1)
+        gained = ((self.relevant_higher + 1) * inverse + share * before) / self.tied
+        return self._sum(gained) / self._relevant
+
+    @property
+    def _relevant(self) -> np.ndarray:
+        return np.bincount(self.query, minlength=self.shape[0])
+
+    @property
+    def _best(self) -> np.ndarray:
+        """Place of each query's last entry, its relevant item of highest similarity."""
+        return np.cumsum(self._relevant) - 1
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        return np.bincount(self.query, values, minlength=self.shape[0])
+
+
 def ranks(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """Rank of each query's first relevant item, shape (queries,); 1 is best.
 
     1 + the number of items scored higher; among t items tied with it, r of them relevant, the
     expected place of the first relevant one, (t + 1) / (r + 1), hence possibly a fraction.
     """
-    similarity, relevant = _checked(similarity, relevant)
-    best = similarity.max(axis=1, where=relevant, initial=-np.inf)[:, None]
-    higher = np.count_nonzero(similarity > best, axis=1)
-    tied = similarity == best
-    tied_relevant = np.count_nonzero(tied & relevant, axis=1)
-    return higher + (np.count_nonzero(tied, axis=1) + 1) / (tied_relevant + 1)
+    return Ranking.of(similarity, relevant).first_rank
 
 
 def mean_reciprocal_rank(
@@ -47,16 +134,15 @@ def recall_at_k(
     similarity: np.ndarray, relevant: np.ndarray, k: int, *, per_query: bool = False
 ) -> float | np.ndarray:
     """Share of the relevant items that is among the first ``k``."""
-    found = _Ranking.of(similarity, relevant).probability[:, : _positive(k)].sum(axis=1)
-    return _mean(found / np.count_nonzero(relevant, axis=1), per_query)
+    return _mean(Ranking.of(similarity, relevant).recall_at_k(k), per_query)
 
 
 def ndcg(
     similarity: np.ndarray, relevant: np.ndarray, *, per_query: bool = False
 ) -> float | np.ndarray:
     """Normalised discounted cumulative gain: binary relevance, full depth, log2 discount."""
-    discount = 1 / np.log2(np.arange(2, np.shape(similarity)[1] + 2))
-    return _mean(_normalised_gain(similarity, relevant, discount), per_query)
+    ranking = Ranking.of(similarity, relevant)
+    return _mean(ranking.gain(logarithmic(ranking.shape[1])), per_query)
 
 
 def normalised_reciprocal_rank(
@@ -66,8 +152,8 @@ def normalised_reciprocal_rank(
 
     The challenge's template prints this under the name of a class-wise MRR, which it is not.
     """
-    discount = 1 / np.arange(1, np.shape(similarity)[1] + 1)
-    return _mean(_normalised_gain(similarity, relevant, discount), per_query)
+    ranking = Ranking.of(similarity, relevant)
+    return _mean(ranking.gain(reciprocal(ranking.shape[1])), per_query)
 
 
 def average_precision_at_k(
@@ -78,27 +164,22 @@ def average_precision_at_k(
     All relevant items stand in the denominator, also those that k leaves no room for, as the
     DCASE language-based retrieval baseline has it.
     """
-    ranking = _Ranking.of(similarity, relevant)
-    # With r of t tied items relevant, a relevant one at the j-th place of the tie has on average
-    # (j - 1)(r - 1) / (t - 1) relevant ones of the tie before it.
-    position = np.arange(1, ranking.probability.shape[1] + 1)
-    in_tie = position - ranking.tie_start - 1
-    others = np.divide(
-        in_tie * (ranking.tie_relevant - 1),
-        ranking.tie_size - 1,
-        out=np.zeros_like(ranking.probability),
-        where=ranking.tie_size > 1,
-    )
-    precision = (ranking.relevant_before + 1 + others) / position
-    gained = (ranking.probability * precision)[:, : _positive(k)].sum(axis=1)
-    return _mean(gained / np.count_nonzero(relevant, axis=1), per_query)
+    return _mean(Ranking.of(similarity, relevant).average_precision_at_k(k), per_query)
 
 
 def ties(similarity: np.ndarray, relevant: np.ndarray) -> int:
     """How many queries score an irrelevant item the same as their first relevant one."""
-    similarity, relevant = _checked(similarity, relevant)
-    best = similarity.max(axis=1, where=relevant, initial=-np.inf)[:, None]
-    return int(np.count_nonzero(((similarity == best) & ~relevant).any(axis=1)))
+    return int(Ranking.of(similarity, relevant).first_is_tied.sum())
+
+
+def logarithmic(items: int) -> np.ndarray:
+    """The discount of NDCG at ranks 1 to ``items``: 1 / log2(rank + 1)."""
+    return 1 / np.log2(np.arange(2, items + 2))
+
+
+def reciprocal(items: int) -> np.ndarray:
+    """1 / rank at ranks 1 to ``items``."""
+    return 1 / np.arange(1, items + 1)
 
 
 def leave_one_out(similarity: np.ndarray, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -119,44 +200,6 @@ def leave_one_out(similarity: np.ndarray, classes: list[str]) -> tuple[np.ndarra
     return np.asarray(similarity)[other].reshape(count, -1), relevant[other].reshape(count, -1)
 
 
-class _Ranking(NamedTuple):
-    """Rows sorted by falling similarity. All fields (queries, items), by place in the ranking."""
-
-    probability: np.ndarray  # that the item at this place is relevant
-    relevant_before: np.ndarray  # relevant items before the tie that this place belongs to
-    tie_start: np.ndarray  # items before that tie
-    tie_size: np.ndarray
-    tie_relevant: np.ndarray
-
-    @classmethod
-    def of(cls, similarity: np.ndarray, relevant: np.ndarray) -> _Ranking:
-        similarity, relevant = _checked(similarity, relevant)
-        queries, items = similarity.shape
-        order = np.argsort(-similarity, axis=1, kind="stable")
-        ordered = np.take_along_axis(similarity, order, axis=1)
-        found = np.zeros((queries, items + 1))
-        np.cumsum(np.take_along_axis(relevant, order, axis=1), axis=1, out=found[:, 1:])
-        starts = np.ones((queries, items), dtype=bool)
-        starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        ends = np.roll(starts, -1, axis=1)  # a tie ends where the next begins
-        place = np.arange(items)
-        start = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-        end = np.where(ends, place + 1, items)[:, ::-1]
-        end = np.minimum.accumulate(end, axis=1)[:, ::-1]
-        before = np.take_along_axis(found, start, axis=1)
-        tie_relevant = np.take_along_axis(found, end, axis=1) - before
-        return cls(tie_relevant / (end - start), before, start, end - start, tie_relevant)
-
-
-def _normalised_gain(
-    similarity: np.ndarray, relevant: np.ndarray, discount: np.ndarray
-) -> np.ndarray:
-    """Expected sum of the discounts at the relevant places over the best such sum, (queries,)."""
-    probability = _Ranking.of(similarity, relevant).probability
-    ideal = np.cumsum(discount)[np.count_nonzero(relevant, axis=1) - 1]
-    return probability @ discount / ideal
-
-
 def _checked(similarity: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     similarity, relevant = np.asarray(similarity), np.asarray(relevant)
     if similarity.ndim != 2 or similarity.shape != relevant.shape or 0 in similarity.shape:
@@ -166,7 +209,7 @@ def _checked(similarity: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, 
         )
     if relevant.dtype != bool:
         raise ValueError(f"metrics: found relevant of dtype {relevant.dtype}, expected bool")
-    if similarity.dtype.kind not in "fiub" or not np.isfinite(similarity).all():
+    if similarity.dtype.kind not in "fiub" or not similarity.max() < np.inf:  # NaN passes max
         raise ValueError("metrics: found NaN, infinite or non-numeric similarity, expected finite")
     without = np.flatnonzero(~relevant.any(axis=1))
     if len(without):

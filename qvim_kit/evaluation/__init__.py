@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from qvim_kit import metrics
 from qvim_kit.datasets.tables import RetrievalDataset
@@ -22,6 +21,7 @@ from qvim_kit.evaluation.intervals import (
     random_reciprocal_rank,
 )
 from qvim_kit.evaluation.report import Report
+from qvim_kit.metrics import Ranking
 
 Similarities = Mapping | pd.DataFrame | str | os.PathLike
 
@@ -57,19 +57,20 @@ def evaluate(
     if pool not in ("all", "imitated"):
         raise ValueError(f"pool: found {pool!r}, expected 'all' or 'imitated'")
     ranked = imitated if pool == "imitated" else np.ones(len(items), dtype=bool)
-    scores = _ranked(aligned.scores[:, ranked])
+    scores = aligned.scores if ranked.all() else aligned.scores[:, ranked]
     exact, same_class = relevance(dataset, ranked)
 
-    values = pd.DataFrame(_values(scores, exact, same_class))
+    rankings = _Rankings.of(scores, exact, same_class)
+    values = pd.DataFrame(rankings.values())
     low, high = bootstrap_interval(values.to_numpy(), queries["item_id"].to_numpy())
     summary = {
         "value": values.mean(),
         "low": low,
         "high": high,
-        "random": pd.Series(_random(exact, same_class)),
+        "random": pd.Series(_random(same_class)),
     }
     per_query = queries[["query_id", "class", "item_id"]].assign(
-        rank=metrics.ranks(scores, exact), **values
+        rank=rankings.exact.first_rank, **values
     )
     by_class = per_query.groupby("class")
     per_class = by_class[list(values)].mean()
@@ -86,7 +87,7 @@ def evaluate(
             "queries": len(queries),
             "items ranked": int(ranked.sum()),
             "of them never imitated": int((ranked & ~imitated).sum()),
-            "queries tied": metrics.ties(scores, exact),
+            "queries tied": int(rankings.exact.first_is_tied.sum()),
             "scores missing": aligned.missing,
             "unknown ids ignored": aligned.ignored,
         },
@@ -102,9 +103,15 @@ def relevance(
     """
     items, queries = dataset.items[ranked], dataset.queries
     return tuple(
-        queries[column].to_numpy()[:, None] == items[column].to_numpy()
+        _equal(queries[column].to_numpy(), items[column].to_numpy())
         for column in ("item_id", "class")
     )
+
+
+def _equal(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Which of two lists of names are the same, (rows, columns); by number, as text is slow."""
+    _, number = np.unique(np.concatenate([rows, columns]), return_inverse=True)
+    return number[: len(rows), None] == number[len(rows) :]
 
 
 def template_numbers(similarities: Similarities, dataset: RetrievalDataset) -> dict[str, float]:
@@ -113,16 +120,26 @@ def template_numbers(similarities: Similarities, dataset: RetrievalDataset) -> d
     They rank only the items that some query imitates. What the template calls a class-wise MRR
     stands here under an honest name.
     """
+    return template_table(similarities, dataset)["value"].to_dict()
+
+
+def template_table(similarities: Similarities, dataset: RetrievalDataset) -> pd.DataFrame:
+    """The `template_numbers`, one a row: value, low and high (95 % interval)."""
     imitated = dataset.items["item_id"].isin(dataset.queries["item_id"]).to_numpy()
-    scores = _ranked(align(similarities, dataset).scores[:, imitated])
+    scores = align(similarities, dataset).scores[:, imitated]
     exact, same_class = relevance(dataset, imitated)
-    return {
-        "MRR": metrics.mean_reciprocal_rank(scores, exact),
-        "class-wise normalised reciprocal rank": metrics.normalised_reciprocal_rank(
-            scores, same_class
-        ),
-        "class-wise NDCG": metrics.ndcg(scores, same_class),
-    }
+    by_class = Ranking.of(scores, same_class)
+    values = pd.DataFrame(
+        {
+            "MRR": 1 / Ranking.of(scores, exact).first_rank,
+            "class-wise normalised reciprocal rank": by_class.gain(
+                metrics.reciprocal(len(exact.T))
+            ),
+            "class-wise NDCG": by_class.gain(metrics.logarithmic(len(exact.T))),
+        }
+    )
+    low, high = bootstrap_interval(values.to_numpy(), dataset.queries["item_id"].to_numpy())
+    return pd.DataFrame({"value": values.mean(), "low": low, "high": high})
 
 
 class Comparison(NamedTuple):
@@ -162,37 +179,41 @@ def compare(a: Report, b: Report, metric: str = "MRR") -> Comparison:
     return Comparison(metric, float(differences.mean()), float(low), float(high), p_value)
 
 
-def _ranked(scores: np.ndarray) -> np.ndarray:
-    """Each row's scores replaced by their order, 1 the lowest: only the order counts.
+class _Rankings(NamedTuple):
+    exact: Ranking  # of the imitated item among all
+    by_class: Ranking  # of the items of its class among all
+    in_class: Ranking  # of the imitated item among those of its class
 
-    So that missing scores (-inf) and enormous ones need no care below; (queries, items) float64.
-    """
-    return rankdata(scores, method="dense", axis=1).astype(float)
+    @classmethod
+    def of(cls, scores: np.ndarray, exact: np.ndarray, same_class: np.ndarray) -> _Rankings:
+        within = Ranking.of(scores, exact, among=same_class)
+        return cls(Ranking.of(scores, exact), Ranking.of(scores, same_class), within)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Each metric's value for each query: name → (queries,)."""
+        discount = metrics.logarithmic(self.by_class.shape[1])
+        return {
+            "MRR": 1 / self.exact.first_rank,
+            **{f"R@{k}": self.exact.recall_at_k(k) for k in (1, 5, 10)},
+            "class NDCG": self.by_class.gain(discount),
+            "class first-hit MRR": 1 / self.by_class.first_rank,
+            "class mAP@10": self.by_class.average_precision_at_k(10),
+            "within-class MRR": 1 / self.in_class.first_rank,
+        }
 
 
-def _values(scores: np.ndarray, exact: np.ndarray, same_class: np.ndarray) -> dict[str, np.ndarray]:
-    """Each metric's value for each query: name → (queries,)."""
-    # Within its class an item competes with its class only: all others go to the bottom.
-    in_class = np.where(same_class, scores, scores.min() - 1.0)  # scores are orders, thus small
-    return {
-        "MRR": metrics.mean_reciprocal_rank(scores, exact, per_query=True),
-        **{f"R@{k}": metrics.recall_at_k(scores, exact, k, per_query=True) for k in (1, 5, 10)},
-        "class NDCG": metrics.ndcg(scores, same_class, per_query=True),
-        "class first-hit MRR": metrics.mean_reciprocal_rank(scores, same_class, per_query=True),
-        "class mAP@10": metrics.average_precision_at_k(scores, same_class, 10, per_query=True),
-        "within-class MRR": metrics.mean_reciprocal_rank(in_class, exact, per_query=True),
-    }
-
-
-def _random(exact: np.ndarray, same_class: np.ndarray) -> dict[str, float]:
+def _random(same_class: np.ndarray) -> dict[str, float]:
     """Exact expected value of each metric under random scores.
 
-    Equal scores are all orders at once, so most metrics give their expectation by themselves.
+    Equal scores are all orders at once, so most metrics give their expectation by themselves; and
+    only how many items are of a query's class matters, so one query of each such number will do.
     """
-    level = {k: v.mean() for k, v in _values(np.zeros(exact.shape), exact, same_class).items()}
-    items, classes = exact.shape[1], np.count_nonzero(same_class, axis=1)
-    sizes, queries = np.unique(classes, return_counts=True)
+    items = same_class.shape[1]
+    sizes, queries = np.unique(np.count_nonzero(same_class, axis=1), return_counts=True)
     share = queries / queries.sum()
+    place = np.broadcast_to(np.arange(items), (len(sizes), items))
+    rankings = _Rankings.of(np.zeros(place.shape), place == 0, place < sizes[:, None])
+    level = {name: share @ values for name, values in rankings.values().items()}
     level["MRR"] = random_reciprocal_rank(items)
     level["class first-hit MRR"] = share @ [random_reciprocal_rank(items, n) for n in sizes]
     level["within-class MRR"] = share @ [random_reciprocal_rank(n) for n in sizes]

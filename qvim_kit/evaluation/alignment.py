@@ -76,10 +76,7 @@ def align(
     row = _places(grid.queries, query_ids, "query", problems)
     column = _places(grid.items, item_ids, "item", problems)
     _check_names(where, grid, row, column, query_ids, item_ids)
-    # Place -1 is a border of missing values, for the ids that were not given.
-    border = ((0, 1), (0, 1))
-    kinds = np.pad(grid.kinds, border, constant_values=MISSING)[np.ix_(row, column)]
-    scores = np.pad(grid.values, border, constant_values=np.nan)[np.ix_(row, column)]
+    scores, kinds = _rearranged(grid, row, column)
     absent = kinds == MISSING
     if missing == "worst":
         scores[absent], kinds[absent] = -np.inf, FINE
@@ -139,6 +136,17 @@ def _grid(similarities: Mapping | pd.DataFrame, where: str) -> _Grid:
     return _Grid(list(map(str, similarities)), list(map(str, items)), values, kinds)
 
 
+def _rearranged(grid: _Grid, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and kinds at these places, NaN and MISSING for place -1; one copy, row by row."""
+    scores = np.full((len(row), len(column)), np.nan)
+    kinds = np.full(scores.shape, MISSING, dtype=np.int8)
+    given = np.flatnonzero(column >= 0)
+    for query in np.flatnonzero(row >= 0):
+        scores[query, given] = grid.values[row[query]][column[given]]
+        kinds[query, given] = grid.kinds[row[query]][column[given]]
+    return scores, kinds
+
+
 def _check_names(
     where: str,
     grid: _Grid,
@@ -172,8 +180,8 @@ def _as_numbers(given: np.ndarray | list) -> tuple[np.ndarray, np.ndarray]:
         plain = set(map(type, given)) <= {float}
         given = np.fromiter(given, dtype=float if plain else object, count=len(given))
     if given.dtype.kind in "fiu":
-        values = given.astype(float)
-        kinds = np.where(np.isnan(values), NAN, np.where(np.isinf(values), INFINITE, FINE))
+        values, kinds = np.asarray(given, dtype=float), np.full(given.shape, FINE, dtype=np.int8)
+        kinds[np.isnan(values)], kinds[np.isinf(values)] = NAN, INFINITE
         return values, kinds
     values, kinds = np.full(given.shape, np.nan), np.full(given.shape, NO_NUMBER, dtype=np.int8)
     for place, value in np.ndenumerate(given):
