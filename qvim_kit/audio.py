@@ -19,7 +19,9 @@ import numpy as np
 if TYPE_CHECKING:
     import soundfile
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"})
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+)
 LOWEST_RATE = 1_000  # Hz; a lower rate in a header is damage, and would be hours of noise
 
 
@@ -81,6 +83,26 @@ def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
     if len(waveform) >= samples:
         return waveform[:samples]
     return np.pad(waveform, (0, samples - len(waveform)))
+
+
+def prepare(
+    waveform: np.ndarray, sample_rate: int, trim_db: float = 45.0, level_db: float = -20.0
+) -> np.ndarray:
+    """Without silence at its ends, and at one level, whoever recorded it: (samples,) → (kept,).
+
+    Frames of 20 ms at the ends that lie more than ``trim_db`` below the loudest are cut off; what
+    is left gets a root mean square of ``level_db`` re full scale over its sounding frames, and is
+    turned down where its peak would exceed 1. Digital silence is returned as it is.
+    """
+    width = max(1, round(0.02 * sample_rate))
+    frames = fit(waveform, -(-len(waveform) // width) * width).reshape(-1, width)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    sounding = np.flatnonzero(power > power.max(initial=0) * 10 ** (-trim_db / 10))
+    if not len(sounding):
+        return waveform
+    kept = waveform[sounding[0] * width : (sounding[-1] + 1) * width]
+    gain = 10 ** (level_db / 20) / np.sqrt(power[sounding].mean())
+    return (kept * min(gain, 1 / np.abs(kept).max())).astype(np.float32)
 
 
 def check_audio(path: str | os.PathLike) -> None:

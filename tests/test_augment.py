@@ -16,6 +16,7 @@ WAVEFORM = {
     A.Gain(max_db=10): A.Gain(max_db=0),
     A.AddNoise(snr_db=(0, 20)): A.AddNoise(snr_db=(np.inf, np.inf)),
     A.AddNoise(amplitude=(0.001, 0.015), color="pink"): A.AddNoise(amplitude=(0, 0)),
+    A.LowPass(): A.LowPass(p=0),
     A.PitchShift(max_semitones=6): A.PitchShift(max_semitones=0),
     A.TimeStretch(0.67, 1.33): A.TimeStretch(1, 1),
     A.Speed(0.8, 1.25): A.Speed(1, 1),
@@ -115,6 +116,15 @@ def test_a_gpu_gets_the_same_draws(augment):
     assert augment(x.cuda(), torch.Generator("cuda").manual_seed(0)).is_cuda
 
 
+def test_low_pass_has_the_magnitude_of_a_butterworth_filter():
+    x = torch.zeros(1, 3_200)
+    x[0, 0] = 1
+    found = np.abs(np.fft.rfft(A.LowPass(4_000, 4_000)(x, seeded())[0].numpy()))
+    hz = np.fft.rfftfreq(3_200, 1 / RATE)
+    b, a = scipy.signal.butter(16, 4_000, analog=True)
+    np.testing.assert_allclose(found, np.abs(scipy.signal.freqs(b, a, hz)[1]), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -126,6 +136,8 @@ def test_a_gpu_gets_the_same_draws(augment):
         lambda: A.AddNoise(snr_db=(10, 0)),
         lambda: A.AddNoise(amplitude=(-1, 1)),
         lambda: A.AddNoise(snr_db=(0, 10), color="brown"),
+        lambda: A.LowPass(low_hz=0),
+        lambda: A.LowPass(5_000, 4_000),
         lambda: A.PitchShift(max_semitones=-1),
         lambda: A.TimeStretch(1.2, 0.8),
         lambda: A.Speed(0, 1),

@@ -289,7 +289,9 @@ def test_a_front_end_that_cannot_be(encoder, tmp_path):
 
 def test_finds_what_comes_with_the_package_by_name(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "SHIPPED", tmp_path)
-    DualEncoder(encoder).save_pretrained(tmp_path / "mini")
+    folder = DualEncoder(encoder).save_pretrained(tmp_path / "saved")
+    (folder / "model.safetensors").rename(tmp_path / "mini.safetensors")
+    (folder / "card.json").rename(tmp_path / "mini.json")
     assert DualEncoder.from_pretrained("mini").dim == 96
     with pytest.raises(CheckpointError, match="maxi: found no such folder; .* one of .*names mini"):
         DualEncoder.from_pretrained("maxi")
@@ -398,3 +400,62 @@ def test_the_hash_on_the_card_is_that_of_the_file(encoder, tmp_path):
     card = json.loads((tmp_path / "card.json").read_text())
     digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     assert card["sha256"] == digest and card["versions"]["qvim_kit"] == qvim_kit.__version__
+
+
+ABSURD = {
+    "architecture.width": [1e9, 1e308, 10**400, 99.5, -1, 0, "1", True, float("nan")],
+    "projection": [10**12, 10**400, 99_999, 0, 2.5, True],
+    "front_end.mels": [10**9, 0],
+    "front_end.sample_rate": [10**12],
+    "front_end.fmax": [1e308],
+    "duration": [1e300, 10**400, float("inf")],
+    "shared": [None, 1],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k, some in ABSURD.items() for v in some])
+def test_a_card_of_absurd_sizes_is_an_error_not_an_allocation(encoder, tmp_path, key, value):
+    path = DualEncoder(encoder, projection=8).save_pretrained(tmp_path) / "card.json"
+    card = json.loads(path.read_text())
+    *parents, last = key.split(".")
+    place = card
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    path.write_text(json.dumps(card))
+    with pytest.raises(CheckpointError) as caught:
+        DualEncoder.from_pretrained(tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message and len(message) < 10_000
+    assert last in message or "instead of" in message
+
+
+def test_a_size_within_the_limits_is_compared_without_its_memory(encoder, tmp_path, monkeypatch):
+    """Towers of width 99.5 would take 400 GB; only their shapes are made."""
+    path = DualEncoder(encoder).save_pretrained(tmp_path) / "card.json"
+    path.write_text(path.read_text().replace('"width": 0.1', '"width": 99.5'))
+    with pytest.raises(CheckpointError, match=r"misshapen: .*\(8, 1, 3, 3\) instead of \(1592, 1,"):
+        DualEncoder.from_pretrained(tmp_path)
+
+
+def test_a_card_nested_too_deep(encoder, tmp_path):
+    path = DualEncoder(encoder).save_pretrained(tmp_path) / "card.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="card.json: cannot be read"):
+        DualEncoder.from_pretrained(tmp_path)
+
+
+def test_weights_of_another_precision_are_read(encoder, tmp_path):
+    """Eight bits, whole numbers: what fits is converted, and asked for infinities, all the same."""
+    from safetensors.torch import load_file, save_file
+
+    folder = DualEncoder(encoder).save_pretrained(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for kind in (torch.float16, torch.float8_e4m3fn):
+        changed = {k: v.to(kind) if v.is_floating_point() else v for k, v in weights.items()}
+        save_file(changed, folder / "model.safetensors")
+        card = json.loads((folder / "card.json").read_text())
+        card["sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        (folder / "card.json").write_text(json.dumps(card))
+        model = DualEncoder.from_pretrained(folder)
+        assert all(p.dtype == torch.float32 for p in model.parameters())

@@ -25,6 +25,7 @@ from qvim_kit.models.dual_encoder import DualEncoder
 from qvim_kit.models.mobilenet import MobileNet, mobilenet
 from qvim_kit.training import Constant, LeakageError, WarmupCosine, WaveformCache, fit
 from qvim_kit.training import presets as preset_module
+from qvim_kit.training.checking import CHECKS
 from qvim_kit.training.keeping import make_logger
 from qvim_kit.training.pairs import EpochOrder, Pairs, Share
 from qvim_kit.training.presets import PRESETS, frozen_head, laptop
@@ -429,6 +430,48 @@ def test_bad_arguments(run, tmp_path):
         run("d", resume=tmp_path / "other.ckpt")
 
 
+WRONG = {
+    "model": ["mn04_as", DualEncoder], "train": ["vimsketch", None], "validation": [[1]],
+    "test": ["qvim-dev"], "folder": [None, 3], "epochs": [2.5, "3", True], "batch_size": [0, None],
+    "accumulate": [-1], "seed": ["a", None], "workers": [-1, 1.5], "early_stop": [0, "x"],
+    "loss": ["NTXent", NTXent], "labels": ["items", 3], "optimizer": ["adam", 5],
+    "schedule": [[1e-3], 1e-3, Constant], "augment_queries": ["roll"], "augment_items": [Roll, [1]],
+    "leakage": ["no", None], "resume": [3.5, ["x"]], "precision": [None, 0.5], "cache": ["folder"],
+    "logger": ["excel", 3], "callbacks": [Callback, [Callback], ["x"], "x", None],
+    "record": ["mine", [1]], "random_crops": ["no", None], "cached_embeddings": ["yes"],
+    "overwrite": ["no"], "channels_last": [2], "progress": [[]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_an_argument_of_the_wrong_kind(parts, tmp_path, cache, name, value):
+    given = {"model": new_model(), "train": parts[0], "validation": parts[1], "cache": cache}
+    given |= {"folder": tmp_path / "run", name: value}
+    model, train, validation = (given.pop(key) for key in ("model", "train", "validation"))
+    with pytest.raises(ValueError, match=f"^{name}: found .*, expected "):
+        fit(model, train, validation, **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_wrong_arguments_are_told_at_once(run, tmp_path):
+    import inspect
+
+    with pytest.raises(ValueError) as caught:
+        run(optimizer="adam", epochs=2.0, schedule=[1e-3], logger=object(), augment_items=Roll)
+    for words in (
+        "epochs: found 2.0, expected a whole number of 1 or more",
+        "optimizer: found 'adam', expected torch.optim.Adam",
+        "schedule: found [0.001], expected a Constant(1e-3)",
+        "logger: found a object, expected None, a Lightning logger, 'csv'",
+        "augment_items: found <class ",
+    ):
+        assert words in str(caught.value)
+    assert set(CHECKS) == {*inspect.signature(fit).parameters} - {"trainer"}
+    assert not (tmp_path / "run").exists()
+
+
 def test_diverging_says_so(run):
     with pytest.raises(FloatingPointError, match="learning rate"):
         run(optimizer=torch.optim.SGD, schedule=Constant(1e30))
@@ -576,6 +619,66 @@ def test_a_refused_run_leaves_the_earlier_one_alone(run, tmp_path):
         with pytest.raises((ValueError, TypeError)):
             run(overwrite=True, **mistake)
     assert {p.name: p.read_bytes() for p in first.folder.iterdir() if p.is_file()} == before
+
+
+CHANGES = {
+    "batch_size": 3, "accumulate": 2, "labels": "item", "seed": 2, "random_crops": True,
+    "optimizer": torch.optim.SGD, "schedule": Constant(1e-4), "loss": NTXent(0.2),
+    "augment_queries": Recipe(Roll(max_samples=3)), "precision": "bf16-mixed",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def begun(mini, cache, tmp_path_factory):
+    """A run of one epoch, as `run` makes it."""
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    settings = {"epochs": 1, "batch_size": 2, "schedule": Constant(1e-3), "labels": None}
+    settings |= {"seed": 1, "logger": None, "cache": cache, "progress": False}
+    fit(new_model(), *split_by_item(mini, 0.25), folder=folder, **settings)
+    return folder
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_run_is_not_resumed_with_other_settings(run, begun, name):
+    before = {path.name: path.read_bytes() for path in begun.iterdir()}
+    with pytest.raises(
+        ValueError, match=rf"last.ckpt is of a run .*; {name}: found .*, the run has"
+    ):
+        run(folder=begun, epochs=2, resume=True, **{name: CHANGES[name]})
+    assert {path.name: path.read_bytes() for path in begun.iterdir()} == before
+
+
+def test_every_difference_from_the_run_is_told(run, begun, parts):
+    model = new_model(projection=8, duration=0.25)
+    with pytest.raises(ValueError) as caught:
+        run(model=model, data=parts[::-1], folder=begun, epochs=2, resume=True, **CHANGES)
+    for name in (*CHANGES, "duration", "model", "training pairs", "validation pairs"):
+        assert f" {name}: found " in str(caught.value), name
+    assert "epochs" not in str(caught.value) and " at 0x" not in str(caught.value)
+
+
+def test_what_does_not_matter_may_change(run, begun, tmp_path):
+    """More epochs, workers, loggers, progress; and a schedule that is the same function again."""
+    import shutil
+
+    shutil.copytree(begun, tmp_path / "again")
+    result = run("again", epochs=2, resume=True, workers=1, early_stop=5, logger="csv")
+    assert len(result.history) == 2
+
+    def made():
+        return lambda step, steps: 1e-3
+
+    run("functions", schedule=made())
+    run("functions", schedule=made(), epochs=2, resume=True)
+
+
+def test_a_run_of_an_older_version_is_resumed_as_ever(run, begun, tmp_path):
+    stored = torch.load(begun / "last.ckpt", weights_only=True)
+    assert stored["qvim"].pop("settings")["batch_size"] == 2
+    torch.save(stored, tmp_path / "older.ckpt")
+    assert (
+        len(run("elsewhere", epochs=2, batch_size=3, resume=tmp_path / "older.ckpt").history) == 2
+    )
 
 
 def test_contradicting_wishes_are_refused(run):

@@ -104,6 +104,32 @@ class AddNoise(Augmentation):
 
 
 @dataclass(frozen=True)
+class LowPass(Augmentation):
+    """Cut high frequencies off, as a low sample rate, a codec or a cheap microphone does.
+
+    The cutoff, at -3 dB, lies between ``low_hz`` and ``high_hz``, log-uniform.
+
+    Source: magnitude of a Butterworth filter of order 16, without its phase.
+    Shape: (batch, samples). Notebook: 02_augment.
+    """
+
+    low_hz: float = 3_000
+    high_hz: float = 12_000
+    sample_rate: int = 32_000
+    p: float = 1.0
+
+    def apply(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        octaves = uniform(math.log2(self.low_hz), math.log2(self.high_hz), len(x), generator)
+        hz = torch.fft.rfftfreq(x.shape[1], 1 / self.sample_rate, dtype=x.dtype, device=x.device)
+        gain = (1 + (hz / 2 ** octaves.to(x)[:, None]) ** 32) ** -0.5
+        return torch.fft.irfft(torch.fft.rfft(x) * gain, x.shape[1])
+
+    def _problems(self) -> list[tuple[bool, str]]:
+        found = (self.low_hz, self.high_hz)
+        return [(not 0 < found[0] <= found[1], f"cutoff: found {found}, expected 0 < low <= high")]
+
+
+@dataclass(frozen=True)
 class PitchShift(Augmentation):
     """Higher or lower by up to ``max_semitones``, uniform in semitones; the tempo stays.
 

@@ -111,7 +111,8 @@ def _write_table(path: Path, rows: list[list[str]]) -> None:
 def _recipe(classes: list[str], effects_per_class: int) -> str:
     """Changes with whatever the sounds are made from, so that a stale folder is built again."""
     digest = hashlib.sha256(f"{classes} {effects_per_class}".encode())
-    for source in (effects.__file__, synth.__file__, __file__):
+    voice = sorted(Path(synth.__file__).parent.glob("*.py"))
+    for source in (effects.__file__, *voice, __file__):
         digest.update(Path(source).read_bytes())
     return digest.hexdigest()
 

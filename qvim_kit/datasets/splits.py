@@ -65,6 +65,32 @@ def split_by_item(
     return train, held_out
 
 
+def hold_out(
+    dataset: RetrievalDataset, classes: Collection[str], imitations: int | None = None
+) -> tuple[RetrievalDataset, RetrievalDataset]:
+    """Split into (train, validation), where validation is all items of the named classes.
+
+    Args:
+        imitations: of each item at most so many, the first by name, are kept for validation.
+
+    Raises `DatasetError` naming the classes that the data set lacks, and if one part is empty.
+    """
+    held, known = set(classes), set(dataset.items["class"])
+    problems = [f"there is no class {name!r}" for name in sorted(held - known)]
+    problems += ["nothing would be left to train with"] if held >= known else []
+    problems += [] if held else ["no class was named"]
+    if problems:
+        raise DatasetError(dataset.name, problems, f"Its classes: {', '.join(sorted(known))}.")
+    kept = dataset.queries.sort_values("query_id")
+    if imitations is not None:
+        kept = kept.groupby("item_id").head(imitations)
+    items, is_held = dataset.items["item_id"], dataset.items["class"].isin(held)
+    return (
+        _part(dataset, f"{dataset.name}, train", items[~is_held]),
+        _part(dataset, f"{dataset.name}, validation", items[is_held], kept["query_id"]),
+    )
+
+
 def category_folds(dataset: RetrievalDataset, folds: int = 10, seed: int = 0) -> list[Fold]:
     """Folds of (train, validation, test) that test on unseen concepts, as Greif et al. 2024.
 

@@ -27,7 +27,7 @@ from qvim_kit.models.storage import (
     FORMAT,
     WEIGHTS,
     differences,
-    find_folder,
+    find_files,
     is_natural,
     is_positive,
     not_finite,
@@ -86,6 +86,8 @@ class DualEncoder(nn.Module):
         front_end: waveform → log-mel, the default `LogMel` if left out. A subclass should do in
             evaluation mode what LogMel does, which is what a saved model is loaded with.
         duration: of the clips that the towers are trained for, s; others work.
+        prepared: that the clips they are trained for have passed `audio.prepare`, so that a
+            system should prepare what it embeds.
 
     Attributes:
         query_tower, item_tower: `Tower` modules, the same one if shared.
@@ -107,6 +109,7 @@ class DualEncoder(nn.Module):
         freeze_trunk: bool = False,
         front_end: LogMel | None = None,
         duration: float = 10.0,
+        prepared: bool = False,
     ):
         super().__init__()
         front_end = LogMel() if front_end is None else front_end
@@ -122,6 +125,7 @@ class DualEncoder(nn.Module):
                 "expected None or a positive whole number, and a positive number of seconds"
             )
         self.front_end, self.sample_rate, self.duration = front_end, front_end.sample_rate, duration
+        self.prepared = prepared
         self.shared, self.freeze_trunk, self.width = shared, freeze_trunk, encoder.width
         self.dim = encoder.dim if projection is None else projection
         self.query_tower = Tower(encoder, projection, freeze_trunk)
@@ -197,6 +201,7 @@ class DualEncoder(nn.Module):
             "dim": self.dim,
             "front_end": {"name": "LogMel", **front_end},
             "duration": self.duration,
+            "prepared": self.prepared,
             "versions": {
                 "qvim_kit": qvim_kit.__version__,
                 "torch": torch.__version__,
@@ -213,33 +218,37 @@ class DualEncoder(nn.Module):
 
         Raises `CheckpointError` that lists all that is wrong with card and weights.
         """
-        folder = find_folder(name_or_folder)
-        card, problems = read_card(folder / CARD)
-        weights, more = read_weights(folder / WEIGHTS, card.get("sha256"))
-        model, problems = None, problems + more
-        try:
-            if not any(problem.startswith(CARD) for problem in problems):
-                model = cls(
-                    MobileNet(card["architecture"]["width"]),
-                    shared=card["shared"],
-                    projection=card["projection"],
-                    freeze_trunk=card["freeze_trunk"],
-                    front_end=LogMel(**{key: card["front_end"][key] for key in FRONT_END}),
-                    duration=card["duration"],
-                )
-        except ValueError as error:
-            problems.append(f"{CARD}: {error}")
-        if model is not None and weights is not None:
-            shapes = {name: tuple(tensor.shape) for name, tensor in _stored(model).items()}
-            problems += [f"{WEIGHTS}: {p}" for p in differences(weights, shapes)]
+        weights_file, card_file = find_files(name_or_folder)
+        card, problems = read_card(card_file)
+        weights, more = read_weights(weights_file, card.get("sha256"))
+        problems += more
+        if not any(problem.startswith(CARD) for problem in problems):
+            try:
+                front_end = LogMel(**{key: card["front_end"][key] for key in FRONT_END})
+                # First without memory: the sizes on a damaged card may be any.
+                with torch.device("meta"):
+                    planned = _stored(cls._from_card(card, front_end))
+            except (ValueError, RuntimeError) as error:
+                problems.append(f"{CARD}: {error}")
+            else:
+                shapes = {name: tuple(tensor.shape) for name, tensor in planned.items()}
+                wrong = [] if weights is None else differences(weights, shapes)
+                problems += [f"{WEIGHTS}: {problem}" for problem in wrong]
         if problems:
-            raise CheckpointError(f"{folder}: " + "; ".join(problems))
+            raise CheckpointError(f"{card_file.parent}: " + "; ".join(problems))
+        model = cls._from_card(card, front_end)
         if model.shared:
             twins = {name.replace("query_", "item_", 1): weights[name] for name in weights}
             weights = {**weights, **twins}
         model.load_state_dict(weights)
         model.card = card
         return model.eval()
+
+    @classmethod
+    def _from_card(cls, card: dict[str, Any], front_end: LogMel) -> DualEncoder:
+        options = {key: card[key] for key in ("shared", "projection", "freeze_trunk", "duration")}
+        options["prepared"] = card.get("prepared", False)  # older cards do not say it
+        return cls(MobileNet(card["architecture"]["width"]), front_end=front_end, **options)
 
 
 def _stored(model: DualEncoder) -> dict[str, torch.Tensor]:

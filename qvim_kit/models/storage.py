@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import reprlib
 from collections.abc import Callable
 from numbers import Integral, Real
 from pathlib import Path
@@ -21,7 +22,7 @@ from qvim_kit.models.mobilenet import CheckpointError
 
 FORMAT = 1  # of the card
 WEIGHTS, CARD = "model.safetensors", "card.json"
-SHIPPED = Path(qvim_kit.__file__).resolve().parent / "weights"  # one folder a checkpoint
+SHIPPED = Path(qvim_kit.__file__).resolve().parent / "weights"  # NAME.safetensors, NAME.json
 TOLD = 20  # keys of one kind that an error lists
 ABSENT = object()
 
@@ -34,42 +35,69 @@ def is_positive(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-# What a card must say for its model to be built: key, what is expected, whether it is met.
+def is_positive_up_to(limit: float) -> Callable[[Any], bool]:
+    return lambda value: is_positive(value) and value <= limit
+
+
+def is_natural_up_to(limit: int) -> Callable[[Any], bool]:
+    return lambda value: is_natural(value) and value <= limit
+
+
+# What a card must say for its model to be built: key, what is expected, whether it is met. The
+# limits are far beyond use; without them a damaged card could ask for more memory than there is.
 CARD_KEYS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("format", f"{FORMAT}, which this version of the kit reads", lambda v: v == FORMAT),
     ("architecture.name", "'mobilenet'", lambda v: v == "mobilenet"),
-    ("architecture.width", "a positive number", is_positive),
+    ("architecture.width", "a positive number up to 100", is_positive_up_to(100)),
     ("shared", "true or false", lambda v: isinstance(v, bool)),
-    ("projection", "null or a positive whole number", lambda v: v is None or is_natural(v)),
+    (
+        "projection",
+        "null or a positive whole number up to 100000",
+        lambda v: v is None or is_natural_up_to(100_000)(v),
+    ),
     ("freeze_trunk", "true or false", lambda v: isinstance(v, bool)),
     ("front_end.name", "'LogMel'", lambda v: v == "LogMel"),
-    ("front_end.sample_rate", "a positive whole number", is_natural),
-    ("front_end.mels", "a positive whole number", is_natural),
+    (
+        "front_end.sample_rate",
+        "a positive whole number up to 1000000",
+        is_natural_up_to(1_000_000),
+    ),
+    ("front_end.mels", "a positive whole number up to 1024", is_natural_up_to(1024)),
     ("front_end.fmin", "a number, 0 or more", lambda v: v == 0 or is_positive(v)),
     ("front_end.fmax", "a positive number", is_positive),
-    ("duration", "a positive number", is_positive),
+    ("duration", "a positive number up to 3600", is_positive_up_to(3600)),
     ("sha256", "text", lambda v: isinstance(v, str)),
 )
 
 
-def find_folder(name_or_folder: str | os.PathLike) -> Path:
+def find_files(name_or_folder: str | os.PathLike) -> tuple[Path, Path]:
+    """The weights and the card in a folder, or of a checkpoint that comes with the package."""
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
-        return folder
-    known = {path.parent.name: path.parent for path in SHIPPED.glob(f"*/{CARD}")}
-    if str(name_or_folder) in known:
-        return known[str(name_or_folder)]
+        return folder / WEIGHTS, folder / CARD
+    if str(name_or_folder) in (names := shipped()):
+        weights = SHIPPED / f"{name_or_folder}.safetensors"
+        return weights, weights.with_suffix(".json")
     raise CheckpointError(
         f"{name_or_folder}: found no such folder; expected one that save_pretrained wrote, or one "
-        f"of the names {some(sorted(known))}"
+        f"of the names {some(names)}"
     )
+
+
+def shipped() -> list[str]:
+    """The names of the checkpoints that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def find_folder(name_or_folder: str | os.PathLike) -> Path:
+    return find_files(name_or_folder)[1].parent
 
 
 def read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
     """The card, and what is wrong with it; every problem begins with the file's name."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, [f"{CARD}: cannot be read ({error})"]
     if not isinstance(card, dict):
         return {}, [f"{CARD}: found a {type(card).__name__}, expected an object"]
@@ -79,7 +107,7 @@ def read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
         for step in key.split("."):
             value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
         if not met(value):
-            found = "nothing" if value is ABSENT else repr(value)
+            found = "nothing" if value is ABSENT else reprlib.repr(value)
             problems.append(f"{CARD}: {key}: found {found}, expected {expected}")
     return card, problems
 
@@ -119,7 +147,9 @@ def not_finite(weights: dict[str, Any]) -> list[str]:
     return [
         name
         for name, tensor in weights.items()
-        if isinstance(tensor, torch.Tensor) and not tensor.isfinite().all()
+        if isinstance(tensor, torch.Tensor)
+        and tensor.is_floating_point()
+        and not tensor.float().isfinite().all()  # 8-bit numbers cannot be asked themselves
     ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qvim_kit.audio import fit, load_audio, prepare
 from qvim_kit.systems.embedding import EmbeddingSystem
 from qvim_kit.systems.fusion import Fusion, FusionError
 from qvim_kit.systems.interface import QVIMModel, as_similarities, score
@@ -166,6 +167,17 @@ class DualEncoderSystem(EmbeddingSystem):
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.sample_rate, self.duration, self.name = model.sample_rate, model.duration, name
 
+    def load(self, path: str | os.PathLike) -> np.ndarray:
+        """As `EmbeddingSystem.load`, without silence and at one level if the model is so trained.
+
+        Of a file, its first 15 s are heard.
+        """
+        if not self.model.prepared:
+            return super().load(path)
+        waveform = load_audio(path, self.sample_rate)[: round(15 * self.sample_rate)]
+        samples = round(self.duration * self.sample_rate)
+        return fit(prepare(waveform, self.sample_rate), samples)
+
     @classmethod
     def from_pretrained(
         cls, name_or_folder: str | os.PathLike, *, device: str | None = None
@@ -189,7 +201,8 @@ class DualEncoderSystem(EmbeddingSystem):
     def fingerprint(self, side: str) -> str | None:
         """Duration, structure and weights of this side's tower; as `EncoderSystem`."""
         tower = self.model.query_tower if side == "query" else self.model.item_tower
-        return _fingerprint(self.model.front_end, tower, self.duration)
+        found = _fingerprint(self.model.front_end, tower, self.duration)
+        return f"prepared {found}" if found and self.model.prepared else found
 
 
 def _fingerprint(

@@ -46,6 +46,10 @@ class EmbeddingSystem(QVIMModel):
         """
         return None
 
+    def load(self, path: str | os.PathLike) -> np.ndarray:
+        """A file as `embed_batch` takes it, (samples,). Raises as `load_audio`."""
+        return load_audio(path, self.sample_rate, self.duration)
+
     def embed_queries(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
         """Embed vocal imitations: paths → (queries, dim) float32.
 
@@ -84,38 +88,73 @@ class EmbeddingSystem(QVIMModel):
         if isinstance(paths, (str, os.PathLike, Mapping)):
             found = type(paths).__name__
             raise TypeError(f"paths: found {found}, expected a list of paths, such as [path]")
-        cache = EmbeddingCache(self._trusted_fingerprint(side))
         done: dict[str, np.ndarray] = {}
         errors: list[AudioError] = []
         with tqdm(total=len(paths), desc=f"{self.name}: {side}", unit="file") as bar:
-            waiting = []
-            for path in map(str, paths):
-                try:
-                    key, embedding = cache.look_up(path)
-                except AudioError as error:
-                    errors.append(error)
-                    bar.update()
-                    continue
-                if embedding is None:
-                    waiting.append((path, key))
+            for path, _, embedding in self.embed_each(paths, side):
+                if isinstance(embedding, AudioError):
+                    errors.append(embedding)
                 else:
                     done[path] = embedding
-                    bar.update()
-            for group in _batches(waiting, DECODE_AHEAD):
-                decoded = self._decode(group, errors)
-                bar.update(len(group) - len(decoded))
-                for batch in _batches(decoded, self.batch_size):
-                    waveforms = np.stack([waveform for _, _, waveform in batch])
-                    embeddings = self._embedded(waveforms, side)
-                    for (path, key, _), embedding in zip(batch, embeddings, strict=True):
-                        cache.store(key, embedding)
-                        done[path] = embedding
-                    bar.update(len(batch))
+                bar.update()
         return done, errors
 
-    def _trusted_fingerprint(self, side: str) -> str | None:
+    def embed_each(
+        self,
+        paths: Iterable[str | os.PathLike],
+        side: str = "item",
+        known: Mapping[str, np.ndarray] | None = None,
+    ) -> Iterator[tuple[str, str, np.ndarray | AudioError]]:
+        """Embed files one after another, in memory that does not grow with their number.
+
+        Yields (path, SHA-256 of its content, embedding (dim,)), or (path, "", the error) for a
+        file that cannot be used; what is cached overtakes what is not. All that was embedded is
+        cached before it is yielded, so a walk that was interrupted goes on where it was.
+
+        Args:
+            known: content's hash → embedding, asked before the cache.
+        """
+        cache, waiting = EmbeddingCache(self.trusted_fingerprint(side)), []
+
+        def look_up(path: str) -> tuple[str, str, np.ndarray | AudioError | None]:
+            try:
+                key, embedding = cache.look_up(path)
+            except AudioError as error:
+                return path, "", error
+            return path, key, embedding if known is None else known.get(key, embedding)
+
+        with ThreadPoolExecutor(min(DECODE_AHEAD, os.cpu_count() or 1)) as pool:
+            for group in _batches(map(str, paths), DECODE_AHEAD):
+                for found in list(pool.map(look_up, group)):
+                    if found[2] is None:
+                        waiting.append(found[:2])
+                    else:
+                        yield found
+                if len(waiting) >= DECODE_AHEAD:
+                    yield from self._embed_group(waiting[:DECODE_AHEAD], side, cache)
+                    del waiting[:DECODE_AHEAD]
+        if waiting:
+            yield from self._embed_group(waiting, side, cache)
+
+    def _embed_group(
+        self, group: list[tuple[str, str]], side: str, cache: EmbeddingCache
+    ) -> Iterator[tuple[str, str, np.ndarray | AudioError]]:
+        """(path, key) → (path, key, embedding) or (path, "", error), for a few files."""
+        errors: list[AudioError] = []
+        decoded = self._decode(group, errors)
+        yield from ((error.path, "", error) for error in errors)
+        for batch in _batches(decoded, self.batch_size):
+            waveforms = np.stack([waveform for _, _, waveform in batch])
+            embeddings = self._embedded(waveforms, side)
+            done = [(path, key, row) for (path, key, _), row in zip(batch, embeddings, strict=True)]
+            for _, key, embedding in done:
+                cache.store(key, embedding)
+            yield from done
+
+    def trusted_fingerprint(self, side: str) -> str | None:
         """The fingerprint, unless a class below the one that defines it embeds differently."""
-        ways = {"embed_batch", "embed_queries", "embed_items", "embed_files", "_decode"}
+        ways = {"embed_batch", "embed_queries", "embed_items", "embed_files", "embed_each"}
+        ways |= {"load", "_decode"}
         if ways & vars(self).keys():
             return None
         for one in type(self).__mro__:
@@ -150,7 +189,7 @@ class EmbeddingSystem(QVIMModel):
 
         def load(path: str) -> np.ndarray | AudioError:
             try:
-                return load_audio(path, self.sample_rate, self.duration)
+                return self.load(path)
             except AudioError as error:
                 return error
 

@@ -13,6 +13,13 @@ import torch
 from qvim_kit.augment import Recipe
 from qvim_kit.datasets.tables import RetrievalDataset
 from qvim_kit.evaluation import relevance
+from qvim_kit.training.checking import (
+    check_arguments,
+    check_resumed,
+    parts_of,
+    settings_of,
+    what_matters,
+)
 from qvim_kit.training.leakage import guard
 from qvim_kit.training.result import FitResult, finish, told
 from qvim_kit.training.schedules import WarmupCosine
@@ -83,8 +90,8 @@ def fit(
             be frozen; nothing is augmented.
         leakage: what the guard does about shared sounds, see `leakage.guard`.
         early_stop: end after so many epochs without a new best one.
-        resume: True continues from the folder's last.ckpt; or the path of a checkpoint. All but
-            epochs should be as before.
+        resume: True continues from the folder's last.ckpt; or the path of a checkpoint. All that
+            the result depends on must be as before, but for epochs.
         overwrite: begin anew in a folder that holds a run.
         precision: Lightning's, such as "bf16-mixed". Validation is always single precision.
         channels_last: memory layout that is faster on most machines.
@@ -97,26 +104,26 @@ def fit(
         **trainer: for Lightning's Trainer: devices, strategy, num_nodes, accelerator, …
 
     Raises `LeakageError` naming files that must not be shared, `AudioErrors` naming all that
-    cannot be read, `FileExistsError` for a folder with a run, `ValueError` for bad arguments.
+    cannot be read, `FileExistsError` for a folder with a run, `ValueError` for bad arguments, all
+    at once, and for those that differ from the run to be resumed.
     """
-    from qvim_kit.training.keeping import place_of, starting_point
+    check_arguments(given := dict(locals()))  # before anything else is local
+    from qvim_kit.training.keeping import noted_in, starting_point
     from qvim_kit.training.pairs import PairData, Pairs
 
-    _check(
-        seed=seed,
-        epochs=epochs,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        early_stop=early_stop,
-    )
     augment = {"query": augment_queries or Recipe(), "item": augment_items or Recipe()}
     schedule, loss = schedule or WarmupCosine(), _loss(loss)
     folder = Path(folder).absolute()
     checkpoint = starting_point(folder, resume, overwrite)
-    if epochs < (done := place_of(checkpoint)[0]):
-        raise ValueError(f"epochs: found {epochs}, but the run to resume has done {done} already")
+    before = noted_in(checkpoint)
+    start = (before["done"]["epoch"], before["done"]["batches"])
+    if epochs < start[0]:
+        raise ValueError(f"epochs: found {epochs}, but the run to resume has done {start[0]}")
+    settings = settings_of(given, loss, schedule, augment)
+    lasting = what_matters({**settings, **parts_of(model, train, validation)})
+    check_resumed(checkpoint, before.get("settings", {}), lasting)
     parts = [part for part in (train, validation, test) if part is not None]
-    cache = cache or WaveformCache(sample_rate=model.sample_rate)
+    cache = cache or WaveformCache(sample_rate=model.sample_rate, prepared=model.prepared)
     guarded = _guard(parts, cache, leakage)
     kind, source = _kind_of_training(model, parts, cache, cached_embeddings, augment)
     samples = round(model.duration * model.sample_rate)
@@ -126,7 +133,7 @@ def fit(
         batch_size=batch_size,
         workers=workers,
         seed=seed,
-        start=place_of(checkpoint),
+        start=start,
     )
     module = kind(
         model.to(memory_format=torch.channels_last) if channels_last else model,
@@ -137,30 +144,13 @@ def fit(
         seed=seed,
         relevant=relevance(validation)[0],
     )
+    module.settings = lasting
     limits = {"max_epochs": epochs, "accumulate_grad_batches": accumulate, "precision": precision}
     options = {**limits, "enable_progress_bar": progress, **trainer}
     interrupted = _train(module, data, folder, checkpoint, logger, early_stop, callbacks, options)
-    settings = {
-        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate, "labels": labels,
-        "optimizer": told(optimizer), "schedule": str(schedule), "loss": told(loss),
-        "augment_queries": str(augment["query"]), "augment_items": str(augment["item"]),
-        "random_crops": random_crops, "cached_embeddings": cached_embeddings, "seed": seed,
-        "precision": precision, "channels_last": channels_last, "duration": model.duration,
-    }  # fmt: skip
+    settings["loss"] = told(loss)  # with a temperature as it has been learnt
     record = {**(record or {}), "settings": settings, "leakage": guarded}
     return finish(module, parts, source, folder, interrupted, record)
-
-
-def _check(**numbers: int | None) -> None:
-    lowest = {"seed": 0}
-    problems = [
-        f"{name}: found {value!r}, expected a whole number of {lowest.get(name, 1)} or more"
-        for name, value in numbers.items()
-        if not isinstance(value, int) or value < lowest.get(name, 1)
-        if name != "early_stop" or value is not None
-    ]
-    if problems:
-        raise ValueError("; ".join(problems))
 
 
 def _loss(loss: Callable[..., torch.Tensor] | None) -> Callable[..., torch.Tensor]:

@@ -152,16 +152,25 @@ def starting_point(
     return None
 
 
-def place_of(checkpoint: Path | None) -> tuple[int, int]:
-    """(epoch, batches of it that are done) of a checkpoint."""
+def noted_in(checkpoint: Path | None) -> dict[str, Any]:
+    """What a run noted in its checkpoint: history, done (epoch, batches), settings.
+
+    Those of older versions have no settings; without a checkpoint a run begins at its beginning.
+    """
     import torch
 
     if checkpoint is None:
-        return 0, 0
+        return {"history": [], "done": {"epoch": 0, "batches": 0}}
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
     if "qvim" not in stored:
         raise ValueError(f"resume: {checkpoint} was not written by fit")
-    return stored["qvim"]["done"]["epoch"], stored["qvim"]["done"]["batches"]
+    return stored["qvim"]
+
+
+def place_of(checkpoint: Path | None) -> tuple[int, int]:
+    """(epoch, batches of it that are done) of a checkpoint."""
+    done = noted_in(checkpoint)["done"]
+    return done["epoch"], done["batches"]
 
 
 def write_history(history: list[dict[str, float]], folder: Path) -> None:

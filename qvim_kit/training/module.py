@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class Contrastive(LightningModule):
         self.schedule, self.optimizer, self.augment = schedule, optimizer, augment
         self.seed, self.relevant = seed, relevant
         self.history: list[dict[str, float]] = []
+        self.settings: dict[str, Any] = {}  # what a run that resumes this one must be given, too
         self.done = {"epoch": 0, "batches": 0, "loss": 0.0}  # of an epoch that is not over
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -90,7 +92,7 @@ class Contrastive(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         done = {**self.done, "loss": float(self.done["loss"])}
-        checkpoint["qvim"] = {"history": self.history, "done": done}
+        checkpoint["qvim"] = {"history": self.history, "done": done, "settings": self.settings}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history, self.done = list(checkpoint["qvim"]["history"]), checkpoint["qvim"]["done"]

@@ -17,6 +17,7 @@ import torch
 
 from qvim_kit import augment
 from qvim_kit.datasets.tables import RetrievalDataset
+from qvim_kit.losses import NTXent
 from qvim_kit.training.fitting import adamw, fit
 from qvim_kit.training.result import FitResult
 from qvim_kit.training.schedules import Constant, ExponentialWarmupLinearRampdown, WarmupCosine
@@ -34,7 +35,7 @@ class Preset:
         name: as the command line calls it.
         encoder: the AudioSet checkpoint that both towers start from.
         duration: of the clips, s.
-        shared, projection, freeze_trunk: as for `DualEncoder`.
+        shared, projection, freeze_trunk, prepared: as for `DualEncoder`.
         settings: keyword arguments of `fit`.
     """
 
@@ -44,6 +45,7 @@ class Preset:
     shared: bool = False
     projection: int | None = None
     freeze_trunk: bool = False
+    prepared: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, encoder: MobileNet | None = None, seed: int = 0) -> DualEncoder:
@@ -62,6 +64,7 @@ class Preset:
                 projection=self.projection,
                 freeze_trunk=self.freeze_trunk,
                 duration=self.duration,
+                prepared=self.prepared,
             )
 
     def fit(
@@ -133,6 +136,33 @@ def laptop(epochs: int = 5) -> Preset:
     return Preset("laptop", "mn04_as", duration=4.0, settings=settings)
 
 
+def virtual_voice(epochs: int = 8) -> Preset:
+    """How the shipped qvim-mn04 was trained: on imitations by `synth`, see `imitate_sounds`.
+
+    Recordings of any rate, level and quality must be treated alike: half of the clips lose their
+    high frequencies, some get noise. Two towers, symmetric loss.
+    """
+    recipe = augment.Recipe(
+        waveform=augment.Compose(
+            [
+                augment.LowPass(p=0.5),
+                augment.Roll(max_fraction=0.1),
+                augment.Gain(max_db=6),
+                augment.AddNoise(amplitude=(0.0003, 0.005), p=0.3),
+            ]
+        ),
+        spectrogram=augment.FrequencyMixStyle(alpha=0.4, p=0.3),
+    )
+    settings = {
+        "epochs": epochs, "batch_size": 32, "labels": "item", "optimizer": adamw,
+        "loss": NTXent(symmetric=True),
+        "schedule": WarmupCosine(low=1e-5, high=3e-4, warmup=0.3, rampdown=epochs - 0.3),
+        "augment_queries": recipe, "augment_items": recipe,
+        "random_crops": True, "channels_last": True, "precision": fast_precision(),
+    }  # fmt: skip
+    return Preset("virtual-voice", "mn04_as", duration=4.0, prepared=True, settings=settings)
+
+
 # What `qvim train --preset` offers.
 PRESETS: dict[str, Callable[..., Preset]] = {
     "greif-coarse": greif_coarse,
@@ -140,6 +170,7 @@ PRESETS: dict[str, Callable[..., Preset]] = {
     "aes-baseline": aes_baseline,
     "frozen-head": frozen_head,
     "laptop": laptop,
+    "virtual-voice": virtual_voice,
 }
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qvim_kit.audio import AudioError, AudioErrors, load_audio
+from qvim_kit.audio import AudioError, AudioErrors, load_audio, prepare
 from qvim_kit.downloads.locks import locked
 from qvim_kit.paths import cache_folder
 
@@ -52,6 +52,7 @@ class WaveformCache:
     Args:
         folder: ``waveforms/<rate>`` of the cache folder if left out.
         sample_rate: Hz.
+        prepared: store what `audio.prepare` makes of each sound.
 
     >>> cache = WaveformCache(sample_rate=32_000)  # doctest: +SKIP
     >>> cache.add(dataset.items["path"])  # doctest: +SKIP
@@ -59,9 +60,15 @@ class WaveformCache:
     (320000,)
     """
 
-    def __init__(self, folder: str | os.PathLike | None = None, sample_rate: int = 32_000):
-        self.folder = Path(folder or cache_folder() / "waveforms" / str(sample_rate)).absolute()
-        self.sample_rate = sample_rate
+    def __init__(
+        self,
+        folder: str | os.PathLike | None = None,
+        sample_rate: int = 32_000,
+        prepared: bool = False,
+    ):
+        name = f"{sample_rate}-prepared" if prepared else str(sample_rate)
+        self.folder = Path(folder or cache_folder() / "waveforms" / name).absolute()
+        self.sample_rate, self.prepared = sample_rate, prepared
         self._audio: np.memmap | None = None
         self._take(self._stored_index())
 
@@ -149,6 +156,8 @@ class WaveformCache:
                 status = os.stat(path)
                 key = hashlib.sha256(Path(path).read_bytes()).hexdigest()
                 sound = None if key in self._clips else load_audio(path, self.sample_rate)
+                if self.prepared and sound is not None:
+                    sound = prepare(sound, self.sample_rate)
                 return (status.st_size, status.st_mtime_ns, key), sound
             except AudioError as error:
                 return error

@@ -1,0 +1,117 @@
+"""What helps when training on a virtual voice: prints the table of qvim-mn04's card.
+
+    qvim data imitate SOUNDS… -o sung --takes 4
+    qvim data imitate SOUNDS… -o pieced --takes 4 --voices VOICES --mosaic 1
+    python benchmarks/virtual_voice.py sung pieced --hold-out CLASS… [--steps 300] [-o runs/sweep]
+
+Every variant starts from mn04_as and takes equally many steps of the preset virtual-voice, but for
+what its name says. Each is measured on two imitations by either voice of every held-out sound,
+which no variant has heard; intervals are drawn over sounds. A run that is in the output folder is
+not done again. Two cores take about five minutes a variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from qvim_kit import augment
+from qvim_kit.datasets import RetrievalDataset, open_dataset
+from qvim_kit.datasets.splits import hold_out
+from qvim_kit.evaluation import evaluate
+from qvim_kit.systems import DualEncoderSystem, EncoderSystem, QVIMModel, Random, TwoDFT, score
+from qvim_kit.training.presets import Preset, virtual_voice
+
+
+def joined(first: RetrievalDataset, second: RetrievalDataset) -> RetrievalDataset:
+    """The queries of both; the items are the same sounds, so that those of the first serve."""
+    other = second.queries.assign(query_id="second/" + second.queries["query_id"])
+    queries = pd.concat([first.queries, other], ignore_index=True)
+    return RetrievalDataset(first.items, queries, f"{first.name} and {second.name}")
+
+
+def variants() -> dict[str, tuple[Preset, str]]:
+    """name → (preset, voice it is trained on)."""
+    base = virtual_voice(epochs=1)
+
+    def changed(**settings: object) -> Preset:
+        return replace(base, settings={**base.settings, **settings})
+
+    light = augment.Recipe(augment.Compose([augment.Roll(max_fraction=0.1), augment.Gain(6)]))
+    recipe = base.settings["augment_items"]
+    masks = [recipe.spectrogram, augment.FrequencyMask(8), augment.TimeMask(40)]
+    heavy = replace(recipe, spectrogram=augment.Compose(masks), mel_jitter=augment.MelJitter())
+    return {
+        "two towers, masked, both voices": (base, "both"),
+        "without the mask": (changed(labels=None), "both"),
+        "one tower": (replace(base, shared=True), "both"),
+        "light augmentation": (changed(augment_queries=light, augment_items=light), "both"),
+        "heavy augmentation": (changed(augment_queries=heavy, augment_items=heavy), "both"),
+        "the singing voice alone": (base, "sung"),
+        "recorded grains alone": (base, "pieced"),
+    }
+
+
+def trained(
+    preset: Preset, train: RetrievalDataset, validation: RetrievalDataset, folder: Path, steps: int
+) -> QVIMModel:
+    """The system after so many steps, from the folder if it has been trained before."""
+    if not (folder / "model").is_dir():
+        result = preset.fit(
+            train, validation, folder=folder, epochs=1, overwrite=True, limit_train_batches=steps
+        )
+        result.save(folder / "model")
+    return DualEncoderSystem.from_pretrained(folder / "model")
+
+
+def measured(
+    make: Callable[[], QVIMModel], validations: dict[str, RetrievalDataset]
+) -> dict[str, str]:
+    system, cells = make(), {}
+    for name, dataset in validations.items():
+        found = evaluate(score(system, dataset), dataset).metrics.loc["MRR"]
+        cells[name] = f"{found['value']:.3f} ({found['low']:.3f} – {found['high']:.3f})"
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sung", type=Path)
+    parser.add_argument("pieced", type=Path)
+    parser.add_argument("--hold-out", nargs="+", required=True, metavar="CLASS")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/sweep"))
+    options = parser.parse_args()
+    sets = {name: open_dataset(getattr(options, name)) for name in ("sung", "pieced")}
+    parts = {name: hold_out(data, options.hold_out, imitations=2) for name, data in sets.items()}
+    train = {name: part[0] for name, part in parts.items()}
+    train["both"] = joined(*train.values())
+    tests = {f"MRR, {name}": part[1] for name, part in parts.items()}
+    rows = {
+        "random": measured(Random, tests),
+        "2DFT": measured(TwoDFT, tests),
+        "mn04_as, frozen": measured(lambda: EncoderSystem.from_pretrained("mn04_as"), tests),
+    }
+    for number, (name, (preset, voice)) in enumerate(variants().items()):
+        folder = options.output / f"{number}-{name.replace(' ', '-').replace(',', '')}"
+        rows[name] = measured(
+            lambda p=preset, v=voice, f=folder: trained(
+                p, train[v], tests["MRR, sung"], f, options.steps
+            ),
+            tests,
+        )
+        print(f"{name}: {rows[name]}", flush=True)
+    columns = list(tests)
+    print(f"\n| {options.steps} steps | {' | '.join(columns)} |\n|---{'|---' * len(columns)}|")
+    for name, cells in rows.items():
+        print(f"| {name} | {' | '.join(cells.values())} |")
+    sounds = len(tests["MRR, sung"].items)
+    print(f"\n{sounds} held-out sounds, {len(tests['MRR, sung'].queries)} imitations a voice")
+
+
+if __name__ == "__main__":
+    main()

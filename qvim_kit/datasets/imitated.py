@@ -1,0 +1,201 @@
+"""Any folder of sounds → a data set of sounds and imitations of them that nobody had to record.
+
+The layout is QVIM-dev's, so that everything that reads one reads the other. Notebook: 02_augment.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from qvim_kit import synth
+from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, load_audio, prepare
+from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
+from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
+
+SAMPLE_RATE = 32_000
+LONGEST_S = 10.0  # of a sound; what comes later is left out
+SHORTEST_S = 0.06
+
+
+def imitate_sounds(
+    sources: str | os.PathLike | Sequence[str | os.PathLike],
+    folder: str | os.PathLike,
+    *,
+    takes: int = 8,
+    seed: int = 0,
+    voices: str | os.PathLike | None = None,
+    mosaic: float = 0.5,
+    workers: int = 1,
+) -> RetrievalDataset:
+    """Imitate every sound below ``sources``; each take is another speaker's.
+
+    Written are ``Items/<class>/*.flac`` and ``Queries/<class>/*.flac`` at 32 kHz, silence trimmed
+    and levels made equal (`audio.prepare`), the table, and ``sources.json``, which tells what each
+    item was made from and which files were left out. The class is the first folder below the
+    source. Sounds that are equal, or have one name in one folder, are taken once. What was made
+    from the same sources with the same arguments is used again.
+
+    Args:
+        sources: folders of sounds, 0.06 s or longer; only their first 10 s are imitated.
+        folder: for the data set; made beside it and moved there when complete.
+        takes: imitations of each sound.
+        seed: of the speakers, which are ``synth.Speaker.random`` of seed + 1 000 and up.
+        voices: a folder with a folder of recordings for each of several speakers; a share
+            ``mosaic`` of the takes is then pieced together from grains of them.
+        workers: processes.
+
+    Raises `DatasetError` where there is no sound, or the folder holds something else.
+    """
+    from tqdm.auto import tqdm
+
+    sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    folder = Path(folder).absolute()
+    files = _sounds(sources)
+    recipe = _recipe(files, takes, seed, voices, mosaic)
+    if (known := folder / "sources.json").is_file():
+        if json.loads(known.read_text())["recipe"] == recipe:
+            return read_qvim_dev(folder)
+        raise DatasetError(folder, ["holds imitations made otherwise"], "Choose another folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise DatasetError(folder, ["is not empty"], "Choose another folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    workshop.chmod(0o755)
+    jobs = [(str(path), name, takes, seed, str(workshop), mosaic) for path, name in files.items()]
+    try:
+        with _pool(workers, voices) as run:
+            bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
+            rows = list(bar)
+        _write(workshop, list(files), rows, recipe)
+        if folder.exists():
+            folder.rmdir()
+        workshop.rename(folder)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return read_qvim_dev(folder)
+
+
+def _sounds(sources: list[str | os.PathLike]) -> dict[Path, str]:
+    """Path → ``class/stem``, unique; one of the files that differ in nothing but the suffix."""
+    found: dict[Path, str] = {}
+    seen: set[str] = set()
+    for source in map(Path, sources):
+        if not source.is_dir():
+            raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
+        for path in sorted(source.rglob("*")):
+            inside = path.relative_to(source)
+            if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+                continue
+            sound_class = inside.parts[0] if len(inside.parts) > 1 else source.name
+            name = f"{sound_class}/{'__'.join(inside.parts[1:-1] + (path.stem,))}"
+            if name not in seen:
+                seen.add(name)
+                found[path] = name
+    if not found:
+        raise DatasetError(sources[0], ["no sounds in it"], "Name a folder of sounds.")
+    return found
+
+
+def _recipe(files: dict[Path, str], takes, seed, voices, mosaic) -> str:
+    """Changes with whatever the data set is made from."""
+    digest = hashlib.sha256(f"{takes} {seed} {bool(voices) and mosaic}".encode())
+    spoken = sorted(Path(voices).rglob("*.*")) if voices else []
+    for path in [*files, *spoken]:
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {files.get(path)}\n".encode())
+    for source in sorted(Path(synth.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+class _pool:
+    """``map`` of this process, or of several; each reads the voices once."""
+
+    def __init__(self, workers: int, voices: str | os.PathLike | None):
+        self.workers, self.voices = workers, voices
+
+    def __enter__(self):
+        if self.workers <= 1:
+            _read_voices(self.voices)
+            return map
+        self.pool = ProcessPoolExecutor(
+            self.workers,
+            multiprocessing.get_context("spawn"),
+            initializer=_read_voices,
+            initargs=(self.voices,),
+        )
+        return self.pool.map
+
+    def __exit__(self, *error: object) -> None:
+        if self.workers > 1:
+            self.pool.shutdown(cancel_futures=True)
+
+
+_VOICES = None
+
+
+def _read_voices(voices: str | os.PathLike | None) -> None:
+    global _VOICES
+    _VOICES = synth.VoiceGrains.from_folder(voices) if voices else None
+
+
+def _imitate_one(job: tuple) -> tuple[str, list[str]] | str:
+    """Write a sound and its imitations; returns their names, or why there are none."""
+    import soundfile
+
+    path, name, takes, seed, workshop, mosaic = job
+    try:
+        sound = load_audio(path, SAMPLE_RATE, None)
+    except AudioError as error:
+        return str(error)
+    if not np.abs(sound).max() > 1e-5:
+        return f"{path}: silent"
+    sound = prepare(sound, SAMPLE_RATE)[: round(LONGEST_S * SAMPLE_RATE)]
+    if len(sound) < SHORTEST_S * SAMPLE_RATE:
+        return f"{path}: shorter than {SHORTEST_S} s"
+    rng = np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()[:8]])
+    queries = []
+    for take in range(takes):
+        speaker = 1000 + int(rng.integers(100_000)) + 1_000_000 * seed
+        grains = _VOICES if rng.random() < mosaic else None
+        voice = synth.imitate(sound, SAMPLE_RATE, speaker, grains=grains)
+        queries.append(f"{name}_{take + 1}.flac")
+        target = Path(workshop, "Queries", queries[-1])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(target, prepare(voice, SAMPLE_RATE), SAMPLE_RATE, subtype="PCM_16")
+    target = Path(workshop, "Items", f"{name}.flac")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(target, sound, SAMPLE_RATE, subtype="PCM_16")
+    return f"{name}.flac", queries
+
+
+def _write(folder: Path, paths: list[Path], rows: list, recipe: str) -> None:
+    left_out = [row for row in rows if isinstance(row, str)]
+    made = {row[0]: str(path) for path, row in zip(paths, rows, strict=True) if len(row) == 2}
+    if len(left_out) == len(rows):
+        raise DatasetError(folder, left_out[:20], "None of the sounds can be imitated.")
+    with (folder / QVIM_DEV_TABLE).open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["Imitated by a virtual voice"])
+        writer.writerow(QVIM_DEV_COLUMNS)
+        for row in rows:
+            if isinstance(row, str):
+                continue
+            sound_class, item = row[0].split("/", 1)
+            queries = [query.split("/", 1)[1] for query in row[1]]
+            for first in range(0, len(queries), 3):
+                three = queries[first : first + 3]
+                writer.writerow(["", sound_class, item, *three, *[""] * (3 - len(three))])
+    record = {"recipe": recipe, "items": made, "left_out": left_out}
+    (folder / "sources.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -1,0 +1,103 @@
+"""Any folder of sounds becomes a data set, the same each time, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from qvim_kit.datasets import DatasetError, open_dataset
+from qvim_kit.datasets.imitated import SAMPLE_RATE, imitate_sounds
+
+
+def tone(path, hz=440.0, seconds=0.4, rate=22_050):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(round(seconds * rate)) / rate
+    soundfile.write(path, 0.1 * np.sin(2 * np.pi * hz * time), rate)
+
+
+@pytest.fixture
+def library(tmp_path):
+    tone(tmp_path / "sounds" / "birds" / "lark.wav", 2_000)
+    tone(tmp_path / "sounds" / "birds" / "lark.flac", 2_000)  # the same sound again
+    tone(tmp_path / "sounds" / "cars" / "old" / "horn.ogg", 300)
+    tone(tmp_path / "sounds" / "cars" / "tick.wav", 300, seconds=0.02)
+    tone(tmp_path / "sounds" / ".hidden.wav")
+    soundfile.write(tmp_path / "sounds" / "cars" / "empty.wav", np.zeros(8000), 16_000)
+    (tmp_path / "sounds" / "cars" / "broken.wav").write_bytes(b"RIFF")
+    (tmp_path / "sounds" / "README.txt").write_text("sounds")
+    return tmp_path / "sounds"
+
+
+def test_every_sound_that_can_be_imitated_is(library, tmp_path):
+    dataset = imitate_sounds(library, tmp_path / "out", takes=4)
+    assert sorted(dataset.items["item_id"]) == ["birds/lark.flac", "cars/old__horn.flac"]
+    assert dataset.queries["item_id"].value_counts().tolist() == [4, 4]
+    assert set(dataset.queries["class"]) == {"birds", "cars"}
+    for path in [*dataset.items["path"], *dataset.queries["path"]]:
+        wave, rate = soundfile.read(path)
+        assert rate == SAMPLE_RATE and wave.ndim == 1 and 0.05 < np.abs(wave).max() <= 1
+    record = json.loads((tmp_path / "out" / "sources.json").read_text())
+    assert set(record["items"]) == set(dataset.items["item_id"])
+    reasons = "\n".join(record["left_out"])
+    assert len(record["left_out"]) == 3
+    assert "empty.wav: silent" in reasons and "tick.wav: shorter than 0.06 s" in reasons
+    assert "broken.wav" in reasons
+    assert open_dataset(tmp_path / "out").fingerprint() == dataset.fingerprint()
+
+
+def test_takes_are_of_different_speakers_and_come_again_with_the_seed(library, tmp_path):
+    one = imitate_sounds(library, tmp_path / "one", takes=2)
+    again = imitate_sounds(library, tmp_path / "again", takes=2)
+    other = imitate_sounds(library, tmp_path / "other", takes=2, seed=1)
+
+    def waves(dataset):
+        return [soundfile.read(path)[0] for path in dataset.queries["path"]]
+
+    for first, second in zip(waves(one), waves(again), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert all(
+        len(a) != len(b) or not np.allclose(a, b)
+        for a, b in zip(waves(one), waves(other), strict=True)
+    )
+    first, second = waves(one)[:2]
+    assert len(first) != len(second) or not np.allclose(first, second)
+
+
+def test_what_is_there_is_used_again_and_never_overwritten(library, tmp_path):
+    imitate_sounds(library, tmp_path / "out", takes=1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    imitate_sounds(library, tmp_path / "out", takes=1)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    with pytest.raises(DatasetError, match="holds imitations made otherwise"):
+        imitate_sounds(library, tmp_path / "out", takes=2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(DatasetError, match="is not empty"):
+        imitate_sounds(library, tmp_path / "mine", takes=1)
+
+
+def test_recorded_voices_take_their_share(library, tmp_path):
+    for speaker in ("anna", "ben"):
+        tone(tmp_path / "voices" / speaker / "ah.wav", 220, seconds=1.0)
+    sung = imitate_sounds(library, tmp_path / "sung", takes=2)
+    pieced = imitate_sounds(
+        library, tmp_path / "pieced", takes=2, voices=tmp_path / "voices", mosaic=1.0
+    )
+    for one, other in zip(sung.queries["path"], pieced.queries["path"], strict=True):
+        one, other = soundfile.read(one)[0], soundfile.read(other)[0]
+        assert len(one) != len(other) or not np.allclose(one, other, atol=0.01)
+
+
+def test_no_sound_and_no_folder_are_told(tmp_path):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DatasetError, match="no sounds in it"):
+        imitate_sounds(tmp_path / "nothing", tmp_path / "out")
+    with pytest.raises(DatasetError, match="no such folder"):
+        imitate_sounds(tmp_path / "absent", tmp_path / "out")
+    soundfile.write(tmp_path / "nothing" / "a.wav", np.zeros(8000), 16_000)
+    with pytest.raises(DatasetError, match="None of the sounds can be imitated"):
+        imitate_sounds(tmp_path / "nothing", tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out-*"))
