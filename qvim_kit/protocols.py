@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from qvim_kit.clotho_protocol import BASELINE, word_parts
 from qvim_kit.datasets.splits import Fold, candidate_groups, category_folds, read_folds
 from qvim_kit.datasets.tables import RetrievalDataset
 from qvim_kit.evaluation import evaluate, relevance
@@ -34,6 +35,7 @@ PUBLISHED = {
         "MobileNet baseline": 0.2726,
         "Aalto, MobileNet with light augmentation": 0.2835,
     },
+    "clotho": BASELINE,
 }
 
 
@@ -101,8 +103,20 @@ def run_qvim_dev(
 
 
 def beside_published(protocol: str) -> str:
-    """The published MRRs of a protocol, one a line."""
+    """The published MRRs of a protocol, or what it measures in place of MRR, one a line."""
     return "\n".join(f"{value:.4f}  {name}" for name, value in PUBLISHED[protocol].items())
+
+
+def doubt(protocol: str, dataset: RetrievalDataset) -> str:
+    """Why the published numbers say nothing of this data set, in a line; "" if they may."""
+    from qvim_kit.datasets.audit import size_differences
+
+    if protocol != "qvim-dev" or not (differences := size_differences(dataset, protocol)):
+        return ""
+    return (
+        f"note: {dataset.name} is not QVIM-dev as published ({'; '.join(differences)}): "
+        "the MRRs below are of other data"
+    )
 
 
 def _ranks(system: QVIMModel, dataset: RetrievalDataset) -> np.ndarray:
@@ -129,11 +143,20 @@ def training_parts(
 ) -> Fold:
     """(train, validation, test) for a preset of `training.presets`.
 
-    The coarse preset takes a fold of the protocol. All others take a category-disjoint tenth for
-    the test and, of what is left, another for choosing the epoch.
+    The coarse preset takes a fold of the protocol. For search by words it is the published
+    splits, or where there are none a quarter of the items for the test and, of what is left, a
+    quarter for choosing the epoch; ``fold`` is then the seed. All others take a category-disjoint
+    tenth for the test and, of what is left, another for choosing the epoch.
 
-    Raises `ValueError` for a fold that does not exist.
+    Raises `ValueError` for a fold that does not exist, and for sentences where voices are needed.
     """
+    if preset == "dcase-6b":
+        return word_parts(dataset, fold)
+    if "text" in dataset.queries and (dataset.queries["path"] == "").any():
+        raise ValueError(
+            f"{dataset.name}: queries are sentences, which the preset {preset} cannot hear; take "
+            "the preset dcase-6b"
+        )
     folds = coarse_folds(dataset, folds_folder)
     if not 0 <= fold < len(folds):
         raise ValueError(f"fold: found {fold}, expected 0 to {len(folds) - 1}")

@@ -139,20 +139,35 @@ def test_a_data_set_already_read(dataset):
     assert result.name == "toy"
 
 
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        (make_vimsketch, ["5 items, published 542", "20 queries, published 12543"]),
-        (make_vis, ["5 classes, published 302"]),
-        (make_vocalsketch, []),
-    ],
-)
-def test_counts_against_the_published_ones(tmp_path, make, expected):
-    make(tmp_path)
-    result = audit(tmp_path)
-    counts = result.table[result.table["problem"] == "count"]
-    assert sorted(counts["detail"]) == sorted(expected)
-    assert len(result.table) == len(expected) and result.whole == (not expected)
+LAYOUTS = [
+    (make_vimsketch, ["5 items, published 542", "20 queries, published 12543"]),
+    (make_vis, ["5 classes, published 302"]),
+    (make_vocalsketch, []),
+]
+NAMES = ["vimsketch", "Vim_Sketch_Dataset", "vimsketch/inner", "VocalImitationSet_v1.1.3"]
+NAMES += ["vocal-imitation-set", "Vocal Imitation Set", "vocal-imitation-set/data"]
+
+
+@pytest.mark.parametrize(("make", "expected"), LAYOUTS)
+def test_counts_are_compared_where_the_name_says_it_is_the_published_set(tmp_path, make, expected):
+    for name in NAMES:
+        make(tmp_path / name)
+        result = audit(tmp_path / name)
+        right = ("vim" in name.lower()) == (make is make_vimsketch)
+        counts = result.table[result.table["problem"] == "count"]
+        assert sorted(counts["detail"]) == (sorted(expected) if right else []), name
+        assert result.whole == (not expected or not right), name
+        shutil.rmtree(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["mine", "vimsketch-part", "my vimsketch", "voices"])
+@pytest.mark.parametrize(("make", "expected"), LAYOUTS)
+def test_data_of_ones_own_in_a_published_layout_are_whole(tmp_path, make, expected, name):
+    make(tmp_path / name)
+    result = audit(tmp_path / name)
+    assert result.whole and sorted(result.table["detail"]) == sorted(expected)
+    assert set(result.table["problem"]) <= {"size"}
+    assert not expected or "data of your own" in str(result)
 
 
 def test_counts_of_qvim_dev_go_by_the_name_of_the_folder(folder):
@@ -266,4 +281,4 @@ def test_listening_keeps_the_order_and_survives_everything(tmp_path):
 def test_every_kind_of_problem_has_its_explanation(folder):
     plant(folder)
     kinds = set(audit(folder).table["problem"])
-    assert kinds | {"layout", "count"} == set(PROBLEMS)
+    assert kinds | {"layout", "count", "size"} == set(PROBLEMS)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import soundfile
 from published_layouts import make_vimsketch, make_vis, make_vocalsketch
+from test_clotho import make_clotho
 
 from qvim_kit.datasets import (
     DATASETS,
@@ -217,6 +218,7 @@ PLACES = {
     "vimsketch": make_vimsketch,
     "vocal-imitation-set": make_vis,
     "vocalsketch": make_vocalsketch,
+    "clotho": make_clotho,
 }
 
 
@@ -227,6 +229,7 @@ def data(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+@pytest.mark.filterwarnings("ignore:.*differ from Clotho:UserWarning")
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("deeper", ["", "Vim_Sketch_Dataset"])
 def test_open_by_name_or_by_folder(data, tmp_path, name, deeper):

@@ -1,16 +1,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from published_layouts import make_vimsketch, make_vis, make_vocalsketch
 
 from qvim_kit.cli import main
-from qvim_kit.datasets import read_vimsketch, read_vocal_imitation_set
+from qvim_kit.datasets import RetrievalDataset, read_vimsketch, read_vocal_imitation_set
+from qvim_kit.datasets.mini import build_mini
 from qvim_kit.datasets.splits import candidate_groups
 from qvim_kit.models.dual_encoder import DualEncoder
 from qvim_kit.models.mobilenet import mobilenet
-from qvim_kit.protocols import coarse_folds, run_coarse, run_fine, training_parts
+from qvim_kit.protocols import coarse_folds, doubt, run_coarse, run_fine, training_parts
 from qvim_kit.systems import QVIMModel, Random, TwoDFT
 from qvim_kit.training import presets
 
@@ -129,6 +131,30 @@ def test_every_preset_trains_on_a_published_layout(
     limits = ["--epochs", "1", "--batch-size", "4"]
     assert main(["train", "--preset", preset, *arguments, *limits]) == 0, capsys.readouterr().err
     assert (tmp_path / "run" / "model" / "card.json").is_file()
+
+
+def test_other_data_than_qvim_dev_are_told_beside_its_published_numbers(tmp_path, capsys):
+    folder = build_mini(tmp_path / "qvim-dev", ["Bell", "Rain"], 2)  # by its name it could be
+    command = ["test", "--protocol", "qvim-dev", "--system", "2dft", "--data", str(folder)]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    (note,) = [line for line in out.splitlines() if line.startswith("note: ")]
+    assert "qvim-dev is not QVIM-dev as published (4 items, published 125; 8 queries" in note
+    assert out.index("MRR") < out.index(note) < out.index("0.2726  MobileNet baseline")
+
+
+def test_nothing_is_doubted_of_the_published_set():
+    items = [(f"c/{n}.wav", f"/nowhere/i{n}.wav", "c") for n in range(125)]
+    queries = [(f"c/q{n}.wav", f"/nowhere/q{n}.wav", "c", f"c/{n % 121}.wav") for n in range(985)]
+    dataset = RetrievalDataset(
+        pd.DataFrame(items, columns=["item_id", "path", "class"]),
+        pd.DataFrame(queries, columns=["query_id", "path", "class", "item_id"]),
+        "under another name",
+    )
+    assert doubt("qvim-dev", dataset) == ""
+    one_less = RetrievalDataset(dataset.items, dataset.queries[1:], "qvim-dev")
+    assert "984 queries, published 985" in doubt("qvim-dev", one_less)
+    assert doubt("fine", one_less) == doubt("coarse", one_less) == doubt("clotho", one_less) == ""
 
 
 def test_mistakes_on_the_command_line_are_named(vimsketch, tmp_path, capsys):

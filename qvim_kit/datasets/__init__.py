@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from qvim_kit.datasets.clotho import read_clotho
 from qvim_kit.datasets.listings import DatasetWarning
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.readers import read_vimsketch, read_vocal_imitation_set
@@ -27,6 +28,7 @@ __all__ = [
     "hash_file",
     "load_mini",
     "open_dataset",
+    "read_clotho",
     "read_qvim_dev",
     "read_vimsketch",
     "read_vocal_imitation_set",
@@ -53,6 +55,9 @@ DATASETS = {
     "vocalsketch": Layout(
         read_vocalsketch, (("sound_recordings.csv",), ("sound_recordings", "vocal_imitations"))
     ),
+    "clotho": Layout(
+        read_clotho, (("clotho_captions_development.csv",), ("clotho_captions_evaluation.csv",))
+    ),
 }
 
 
@@ -78,9 +83,9 @@ def open_dataset(
 
     Args:
         name_or_folder: the name of a data set ("qvim-mini", "qvim-dev", "vimsketch",
-            "vocal-imitation-set", "vocalsketch"), which is looked for in the data folder; or any
-            folder that has the layout of one of them, also if the layout begins one folder
-            deeper. A folder that bears such a name is meant by "./vimsketch".
+            "vocal-imitation-set", "vocalsketch", "clotho"), which is looked for in the data
+            folder; or any folder that has the layout of one of them, also if the layout begins
+            one folder deeper. A folder that bears such a name is meant by "./vimsketch".
         allow_missing: leave out rows whose files are missing, with a warning.
 
     Raises `DatasetError`: where nothing is found it says how to fetch the data set or what a

@@ -6,6 +6,7 @@ Notebook: 01_explore_the_data.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -46,6 +47,11 @@ PUBLISHED = {
     "qvim-dev": Published(items=125, queries=985, imitated=121),
     "Vocal Imitation Set": Published(classes=302),
 }
+# Folders, without signs and version, that are meant to hold the whole of it.
+WHOLE = {
+    "VimSketch": ("vimsketch", "vimsketchdataset"),
+    "Vocal Imitation Set": ("vocalimitationset",),
+}
 
 
 class File(NamedTuple):
@@ -59,7 +65,8 @@ class File(NamedTuple):
 def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
     """Check a data set and listen to every one of its files.
 
-    Compares with the published counts and finds files that are missing, unlisted or unreadable,
+    Compares with the published counts, where the folder's name says that it holds the published set
+    (else the difference is a note only), and finds files that are missing, unlisted or unreadable,
     silent (peak below -60 dBFS), clipped (see `listening.clipped_share`), shorter than 0.1 s or
     longer than 60 s, duplicated (the same samples, whatever the container), queries that are
     items, and mixed sample rates. No bad file stops it; some milliseconds a file.
@@ -74,7 +81,7 @@ def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
     found: list[tuple[str, str, str]] = []
     if isinstance(folder_or_dataset, RetrievalDataset):
         dataset, name, files = folder_or_dataset, folder_or_dataset.name, None
-        paths = [*dataset.item_paths.values(), *dataset.query_paths.values()]
+        paths = [path for part in (dataset.items, dataset.queries) for path in part["path"] if path]
         root = Path(os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in paths]))
     else:
         dataset, root = _read(folder_or_dataset, found)
@@ -82,7 +89,7 @@ def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
         files = None if dataset else _audio_files(root)
     if files is None:
         files = _dataset_files(dataset, root)
-        found += _count_problems(dataset)
+        found += _count_problems(dataset, root)
     if not files:
         found.append(("layout", "", "there are no audio files"))
     sounds = listen([file.path for file in files])
@@ -135,6 +142,7 @@ def _dataset_files(dataset: RetrievalDataset, root: Path) -> list[File]:
         File(os.path.relpath(path, root).replace(os.sep, "/"), str(path), part)
         for part, paths in (("item", dataset.items["path"]), ("query", dataset.queries["path"]))
         for path in paths
+        if path  # a query in words has none
     ]
 
 
@@ -152,8 +160,8 @@ def _audio_files(root: Path) -> list[File]:
     return files
 
 
-def _count_problems(dataset: RetrievalDataset) -> list[tuple[str, str, str]]:
-    published = PUBLISHED.get(dataset.name) or PUBLISHED.get(dataset.name.lower()) or Published()
+def size_differences(dataset: RetrievalDataset, name: str) -> list[str]:
+    """How a data set's size differs from that of the published one called ``name`` (PUBLISHED)."""
     here = Published(
         items=len(dataset.items),
         queries=len(dataset.queries),
@@ -162,10 +170,26 @@ def _count_problems(dataset: RetrievalDataset) -> list[tuple[str, str, str]]:
     )
     words = ("items", "queries", "imitated items", "classes")
     return [
-        ("count", "", f"{number} {what}, published {wanted}")
-        for what, number, wanted in zip(words, here, published, strict=True)
+        f"{number} {what}, published {wanted}"
+        for what, number, wanted in zip(words, here, PUBLISHED[name], strict=True)
         if wanted is not None and number != wanted
     ]
+
+
+def _count_problems(dataset: RetrievalDataset, root: Path) -> list[tuple[str, str, str]]:
+    """An error where the name says that it is the published set, else a note.
+
+    Of some readers the data set's name is that of its folder; of others it is always the same, and
+    the folder's own name tells.
+    """
+    name = dataset.name.lower() if dataset.name.lower() in PUBLISHED else dataset.name
+    if name not in PUBLISHED:
+        return []
+    folders = [
+        re.sub(r"[^a-z]|(?<=[^a-z])v[0-9.]+$", "", f.name.lower()) for f in (root, root.parent)
+    ]
+    meant = name not in WHOLE or any(folder in WHOLE[name] for folder in folders)
+    return [("count" if meant else "size", "", line) for line in size_differences(dataset, name)]
 
 
 def _repeated(files: list[File], sounds: list[Sound]) -> list[tuple[str, str, str]]:

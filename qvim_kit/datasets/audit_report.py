@@ -22,6 +22,7 @@ PROBLEMS = {
     "long": "models hear the first seconds only; is the beginning the right part?",
     "duplicate": "the same sound more than once; scores count it twice",
     "leak": "a query that is an item itself; any system finds it",
+    "size": "harmless for a part of the published set, or for data of your own in its layout",
     "sample rates": "harmless: load_audio converts, but the lower rate has no treble",
 }
 

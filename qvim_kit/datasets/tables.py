@@ -26,6 +26,26 @@ class DatasetError(ValueError):
         self.problems = problems
 
 
+class Worded(str):
+    """A query's path that also carries its words; where it has no file, the words are all.
+
+    As a string it is the path, or the words where there is none, so that systems that listen
+    take it as they take any path.
+
+    Attributes:
+        path: of the imitation; "" if there is none.
+        text: the words.
+    """
+
+    def __new__(cls, path: str, text: str) -> Worded:
+        made = super().__new__(cls, path or text)
+        made.path, made.text = path, text
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self.path, self.text
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RetrievalDataset:
     """What is searched, and what it is searched with.
@@ -34,12 +54,14 @@ class RetrievalDataset:
 
     Args:
         items: one row an item; columns item_id, path, class.
-        queries: one row a query; columns query_id, path, class, item_id (the imitated item).
+        queries: one row a query; columns query_id, path, class, item_id (the imitated item). A
+            column ``text`` holds the words of queries that are sentences: with the path "" in
+            place of an imitation, or beside one.
         name: for tables and messages.
 
     The readers make ids of the form ``Class/file.wav``, unique by construction. Raises
-    `DatasetError` with every missing column, repeated id, and query whose item is unknown or of
-    another class.
+    `DatasetError` with every missing column, repeated id, query whose item is unknown or of
+    another class, and query that has neither a file nor words.
     """
 
     items: pd.DataFrame
@@ -60,16 +82,23 @@ class RetrievalDataset:
         if not problems:
             # Tables of our own, numbered from 0, so that a caller's later edits do not reach us.
             object.__setattr__(self, "items", self.items.reset_index(drop=True))
-            object.__setattr__(self, "queries", self.queries.reset_index(drop=True))
+            queries = self.queries.reset_index(drop=True)
+            if "text" in queries:  # tables with and without words, put together, leave gaps
+                for column in ("path", "text"):
+                    if queries[column].isna().any():
+                        filled = queries[column].astype(object).fillna("")
+                        queries = queries.assign(**{column: filled})
+            object.__setattr__(self, "queries", queries)
             problems = self._problems()
         if problems:
             raise DatasetError(self.name, problems)
 
     def _problems(self) -> list[str]:
         problems = [f"there are no {t}" for t in ("items", "queries") if getattr(self, t).empty]
+        text = ("text",) if "text" in self.queries else ()
         problems += [
             f"{table}: {column} in row {row} is {value!r}, expected text"
-            for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS))
+            for table, columns in (("items", ITEM_COLUMNS), ("queries", QUERY_COLUMNS + text))
             for column in columns
             for row, value in enumerate(getattr(self, table)[column])
             if not isinstance(value, (str, os.PathLike) if column == "path" else str)
@@ -80,8 +109,10 @@ class RetrievalDataset:
             repeated = ids[ids.duplicated()].unique()
             problems += [f"{ids.name} {repeat} stands in more than one row" for repeat in repeated]
         class_of = dict(zip(self.items["item_id"], self.items["class"], strict=True))
-        for query in self.queries.to_dict("records"):
+        for row, query in enumerate(self.queries.to_dict("records")):
             name, item = query["query_id"], query["item_id"]
+            if text and not query["path"] and not query["text"].strip():
+                problems.append(f"query {name} (row {row}) has neither a file nor words")
             if item not in class_of:
                 problems.append(f"query {name} imitates the unknown item {item}")
             elif class_of[item] != query["class"]:
@@ -98,21 +129,32 @@ class RetrievalDataset:
 
     @property
     def query_paths(self) -> dict[str, str]:
-        """Query id → file path, as `QVIMModel.compute_similarities` takes it."""
-        return dict(zip(self.queries["query_id"], self.queries["path"].map(str), strict=True))
+        """Query id → file path, as `QVIMModel.compute_similarities` takes it.
+
+        The path of a query with words is a `Worded`.
+        """
+        paths = self.queries["path"].map(str)
+        if "text" in self.queries:
+            both = zip(paths, self.queries["text"], strict=True)
+            paths = [Worded(path, text) if text.strip() else path for path, text in both]
+        return dict(zip(self.queries["query_id"], paths, strict=True))
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits of a hash over ids, classes, pairs and the files' content.
 
         Results are comparable only where the fingerprints agree. The place on disk and the order
-        of the rows do not matter; a file that is not there counts as missing.
+        of the rows do not matter; a file that is not there counts as missing; words count.
         """
         return self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
+        def line(row: dict, columns: tuple[str, ...]) -> str:
+            values = [*(str(row[c]) for c in columns if c != "path"), hash_file(row["path"])]
+            return "\t".join(values + ([row["text"]] if row.get("text") else []))
+
         lines = [
-            "\t".join([*(str(row[c]) for c in columns if c != "path"), hash_file(row["path"])])
+            line(row, columns)
             for table, columns in ((self.items, ITEM_COLUMNS), (self.queries, QUERY_COLUMNS))
             for row in table.to_dict("records")
         ]
