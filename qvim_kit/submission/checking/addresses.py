@@ -1,0 +1,33 @@
+"""Which addresses a submission may use: public ones, by https.
+
+Notebook: 05_submission.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from qvim_kit.submission.reading.texts import shown, words
+
+BAD_SCHEMES = words("http ftp ftps sftp ssh git file s3 gs rsync scp git+http git+ssh git+git")
+NAMESPACES = ("http://www.w3.org/", "http://schemas.", "http://purl.org/", "http://xmlns.")
+
+
+def url_fault(text: str) -> str | None:
+    """Why an address may not be used, or None for what is no address or a good one.
+
+    >>> url_fault("http://example.org/net.pt")
+    "the address 'http://example.org/net.pt' is not https"
+    """
+    scheme, found, rest = text.partition("://")
+    if not found:
+        words_before = text.partition(":")[0]
+        copied = text.startswith("git@") and ":" in text and " " not in words_before
+        return f"the address {shown(text)!r} needs a key" if copied else None
+    if scheme.lower() in BAD_SCHEMES and rest and not text.startswith(NAMESPACES):
+        return f"the address {shown(text)!r} is not https"
+    try:
+        secret = scheme.lower() == "https" and "@" in urlsplit(text).netloc
+    except ValueError:
+        return None
+    return f"the address {shown(text)!r} holds a user name or password" if secret else None

@@ -1,0 +1,234 @@
+"""Many submissions on one data set, or on two: a table that says which differences are real.
+
+Notebook: 05_submission.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from qvim_kit.evaluation import compare, evaluate, template_table
+from qvim_kit.evaluation.alignment import SimilarityError, read_similarities
+from qvim_kit.submission.running.report import FORMAT
+from qvim_kit.submission.running.scoring import file_hash
+
+if TYPE_CHECKING:
+    from qvim_kit.datasets import RetrievalDataset
+    from qvim_kit.evaluation.report import Report
+
+HELD_OUT = "held-out "  # before the columns of the second data set
+NUMBERS = ("MRR", "low", "high", "class NDCG", "template MRR", "template NDCG")
+
+
+@dataclass
+class Entry:
+    """One submission on one data set.
+
+    Attributes:
+        name: team and number, or what the file's place tells.
+        path: of the file that was given.
+        report, template: what it is worth; None where it cannot be scored.
+        shown: what the participant's own notebook shows, see `shown.agreement`; {} if unknown.
+        problem: why it is not ranked; "" if it is.
+    """
+
+    name: str
+    path: Path
+    report: Report | None = None
+    template: pd.DataFrame | None = None
+    shown: dict = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass
+class Leaderboard:
+    """The ranking, as `rank` makes it.
+
+    Attributes:
+        table: one row a submission, best first.
+        baseline: the row that p-values compare with.
+        data, held_out: names of the data sets; held_out is "" if there is one only.
+        not_ranked: name and why.
+    """
+
+    table: pd.DataFrame
+    baseline: str
+    data: str
+    held_out: str
+    not_ranked: list[tuple[str, str]]
+
+
+def rank(
+    files: Iterable[str | os.PathLike],
+    dataset: RetrievalDataset,
+    *,
+    baseline: str | os.PathLike | None = None,
+    held_out_files: Iterable[str | os.PathLike] = (),
+    held_out: RetrievalDataset | None = None,
+) -> Leaderboard:
+    """Score and rank submissions.
+
+    Args:
+        files: similarities.json files, or the report.json of `running.run_submission`.
+        dataset: what they were computed on.
+        baseline: one of the files, or its name in the table; by default the first.
+        held_out_files, held_out: the same submissions, found by their names, on a second data
+            set, which then decides the order.
+
+    Columns of the table: MRR, low, high (95 % interval), class NDCG, template MRR, template NDCG;
+    shown and agrees, the number in the participant's own notebook; and of the data set that
+    decides: minus baseline (in MRR), p of a paired permutation test, p (Holm). With two data sets
+    also the held-out columns, and gap, gap low, gap high: MRR minus held-out MRR.
+
+    Raises `ValueError` where names repeat, or the baseline cannot be ranked.
+    """
+    entries = [read_entry(path, dataset) for path in files]
+    others = [read_entry(path, held_out) for path in held_out_files] if held_out else []
+    _check_names(entries)
+    _check_names(others)
+    first = _baseline(entries, baseline)
+    table = _columns(entries)
+    deciding = entries
+    if held_out:
+        table = table.join(_columns(others).add_prefix(HELD_OUT), how="left")
+        table = table.join(_gap(table))
+        deciding = [entry for entry in others if entry.name in table.index]
+    table = table.join(_tests(deciding, first.name))
+    order = [HELD_OUT + "MRR", "MRR"] if held_out else ["MRR"]
+    table = table.sort_values(order, ascending=False, na_position="last", kind="stable")
+    missing = "is in the held-out files only" if held_out else ""
+    for entry in others:
+        if entry.name not in {known.name for known in entries} and not entry.problem:
+            entry.problem = missing
+    return Leaderboard(
+        table=table.rename_axis("submission"),
+        baseline=first.name,
+        data=dataset.name,
+        held_out=held_out.name if held_out else "",
+        not_ranked=[(one.name, one.problem) for one in [*entries, *others] if one.problem],
+    )
+
+
+def read_entry(path: str | os.PathLike, dataset: RetrievalDataset) -> Entry:
+    """Read a similarities.json or a run's report.json and score it; never raises for its content.
+
+    A report is believed for the team, the number and what the notebook shows. The scores are
+    computed again, from the similarities.json beside it, which must be the one that was scored.
+    """
+    path = Path(path)
+    entry = Entry(_name_of(path), path)
+    try:
+        found = read_similarities(path)
+        if isinstance(found, dict) and found.get("format") == FORMAT:
+            found = _of_report(entry, found, dataset)
+        entry.report = evaluate(found, dataset, system=entry.name)
+        entry.template = template_table(found, dataset)
+    except SimilarityError as error:
+        more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+        entry.problem = f"{path}: {error.problems[0]}{more}"
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        entry.problem = f"{path}: {error}"
+    return entry
+
+
+def _of_report(entry: Entry, facts: dict, dataset: RetrievalDataset) -> dict:
+    number = facts.get("number")
+    entry.name = f"{facts['team']}" if number is None else f"{facts['team']}_{number}"
+    if not facts["passed"]:
+        raise ValueError(f"failed at {facts['stage']}: {facts['reason']}")
+    ran_on = facts["score"]["fingerprint"]
+    if ran_on != dataset.fingerprint():
+        where = f"{facts['score']['dataset']} ({ran_on})"
+        raise ValueError(f"ran on {where}, not on {dataset.name} ({dataset.fingerprint()})")
+    scores = entry.path.parent / Path(facts["similarities"]["file"]).name
+    if file_hash(scores) != facts["similarities"]["sha256"]:
+        raise ValueError(f"{scores.name} beside it is not the file that was scored")
+    own, again = (facts["shown"].get(name, {}) for name in ("submitted", "executed"))
+    entry.shown = own if own.get("agrees") is not None else again or own
+    return read_similarities(scores)
+
+
+def _name_of(path: Path) -> str:
+    """Of ``team/output/similarities.json`` team, of ``team.json`` team."""
+    parts = [path.stem, *(parent.name for parent in path.resolve().parents)]
+    dull = ("similarities", "report", "output", "")
+    return next((part for part in parts if part not in dull), path.stem)
+
+
+def _check_names(entries: list[Entry]) -> None:
+    places: dict[str, list[str]] = {}
+    for entry in entries:
+        places.setdefault(entry.name, []).append(str(entry.path))
+    repeated = [f"  {name}: {', '.join(p)}" for name, p in places.items() if len(p) > 1]
+    if repeated:
+        raise ValueError("\n".join(["leaderboard: several files have one name", *repeated]))
+
+
+def _baseline(entries: list[Entry], wanted: str | os.PathLike | None) -> Entry:
+    if not entries:
+        raise ValueError("leaderboard: found no files, expected at least one")
+    found = entries[0]
+    if wanted is not None:
+        fitting = [
+            entry
+            for entry in entries
+            if entry.name == os.fspath(wanted) or entry.path.resolve() == Path(wanted).resolve()
+        ]
+        if not fitting:
+            names = ", ".join(entry.name for entry in entries)
+            raise ValueError(f"--baseline {wanted}: expected one of the files, or of {names}")
+        found = fitting[0]
+    if found.problem:
+        raise ValueError(f"the baseline {found.name} cannot be ranked: {found.problem}")
+    return found
+
+
+def _columns(entries: list[Entry]) -> pd.DataFrame:
+    ranked = [entry for entry in entries if not entry.problem]
+    rows = []
+    for entry in ranked:
+        mrr, template = entry.report.metrics.loc["MRR"], entry.template["value"]
+        row = (mrr["value"], mrr["low"], mrr["high"], entry.report["class NDCG"])
+        rows.append((*row, template["MRR"], template["class-wise NDCG"]))
+    names = [entry.name for entry in ranked]
+    table = pd.DataFrame(rows, names, list(NUMBERS), dtype=float)
+    table["shown"] = pd.Series([e.shown.get("value") for e in ranked], names, dtype=float)
+    table["agrees"] = pd.Series([e.shown.get("agrees") for e in ranked], names, dtype=object)
+    return table
+
+
+def _gap(table: pd.DataFrame) -> pd.DataFrame:
+    """MRR minus held-out MRR with a 95 % interval made of those of the two.
+
+    The queries are not the same ones, so the two errors are independent. Source: Zou & Donner,
+    "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008.
+    """
+    one, other = table, table.filter(like=HELD_OUT).rename(columns=lambda n: n[len(HELD_OUT) :])
+    gap = one["MRR"] - other["MRR"]
+    below = np.hypot(one["MRR"] - one["low"], other["high"] - other["MRR"])
+    above = np.hypot(one["high"] - one["MRR"], other["MRR"] - other["low"])
+    return pd.DataFrame({"gap": gap, "gap low": gap - below, "gap high": gap + above})
+
+
+def _tests(entries: list[Entry], baseline: str) -> pd.DataFrame:
+    """Each against the baseline: difference in MRR, p, and p corrected after Holm (1979)."""
+    ranked = {entry.name: entry.report for entry in entries if not entry.problem}
+    columns = ["minus baseline", "p", "p (Holm)"]
+    reference = ranked.pop(baseline, None)
+    if reference is None:
+        return pd.DataFrame(columns=columns, dtype=float)
+    found = {name: compare(report, reference) for name, report in ranked.items()}
+    ordered = sorted(found, key=lambda name: found[name].p_value)
+    rows, highest = {}, 0.0
+    for place, name in enumerate(ordered):
+        p = found[name].p_value
+        highest = max(highest, min(1.0, p * (len(ordered) - place)))
+        rows[name] = (found[name].difference, p, highest)
+    return pd.DataFrame.from_dict(rows, "index", columns=columns, dtype=float)
