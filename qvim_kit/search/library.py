@@ -1,0 +1,155 @@
+"""Which sounds a library holds: a folder, a list of paths, or the items of a data set.
+
+Notebook: 06_search_by_voice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
+
+if TYPE_CHECKING:
+    from qvim_kit.datasets import RetrievalDataset
+
+
+class Sound(NamedTuple):
+    """A file of the library, as a look at the folder shows it."""
+
+    name: str  # posix path relative to the library's root
+    path: str
+    class_name: str
+    size: int  # bytes
+    mtime: int  # ns
+
+
+@dataclass(frozen=True)
+class Library:
+    """Where the sounds are; `scan` tells which are there now.
+
+    Args:
+        root: the folder, absolute.
+        listing: (name, path, class) of each file; None for whatever the folder holds.
+    """
+
+    root: str
+    listing: tuple[tuple[str, str, str], ...] | None = None
+
+    @classmethod
+    def of(
+        cls, source: str | os.PathLike | Iterable[str | os.PathLike] | RetrievalDataset | Library
+    ) -> Library:
+        """The library of a folder, of a list of paths, or of a data set's items.
+
+        A sound's class is the name of the folder it lies in; none, "", for a file directly in
+        the library's root; in a data set, its class there.
+
+        Raises `ValueError` for a folder that is not there, and `TypeError` for anything else.
+        """
+        from qvim_kit.datasets import RetrievalDataset
+
+        if isinstance(source, Library):
+            return source
+        if isinstance(source, (str, os.PathLike)):
+            _check_folder(source)
+            return cls(os.path.abspath(source))
+        if isinstance(source, RetrievalDataset):
+            rows = source.items[["item_id", "path", "class"]].itertuples(index=False, name=None)
+            listing = tuple((name, os.path.abspath(path), kind) for name, path, kind in rows)
+            return cls(_common_folder([path for _, path, _ in listing]), listing)
+        if not isinstance(source, Iterable):
+            raise TypeError(
+                f"source: found {type(source).__name__}, expected a folder, a list of paths or "
+                "a RetrievalDataset"
+            )
+        paths = list(dict.fromkeys(os.path.abspath(path) for path in source))
+        root = _common_folder(paths)
+        listing = tuple(
+            (PurePath(os.path.relpath(path, root)).as_posix(), path, Path(path).parent.name)
+            for path in paths
+        )
+        return cls(root, listing)
+
+    def scan(self) -> tuple[list[Sound], list[AudioError]]:
+        """The sounds that are there, a folder's by name, and what cannot be listed.
+
+        Raises `ValueError` if the folder is gone: a drive that is not plugged in is no library
+        without sounds.
+        """
+        sounds, errors, listing = [], [], self.listing
+        if listing is None:
+            _check_folder(self.root)
+            listing = _listing(self.root, errors)
+        for name, path, class_name in listing:
+            try:
+                path.encode()
+                status = os.stat(path)
+            except UnicodeEncodeError:
+                shown = os.fsencode(path).decode(errors="replace")
+                errors.append(AudioError(shown, "its path is not valid UTF-8; rename it"))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                errors.append(AudioError(path, f"cannot be read ({reason})"))
+            else:
+                sounds.append(Sound(name, path, class_name, status.st_size, status.st_mtime_ns))
+        return sounds, errors
+
+
+def _check_folder(folder: str | os.PathLike) -> None:
+    if not os.path.isdir(folder):
+        found = "a file; pass single sounds as a list" if os.path.exists(folder) else "nothing"
+        raise ValueError(f"{os.fspath(folder)}: found {found}, expected a folder")
+
+
+def _common_folder(paths: list[str]) -> str:
+    if not paths:
+        raise ValueError("source: found no paths, expected at least one")
+    try:
+        return os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:  # on several drives of Windows
+        return os.path.dirname(paths[0])
+
+
+def _listing(root: str, errors: list[AudioError]) -> list[tuple[str, str, str]]:
+    """(name, path, class) of each audio file below the folder, by name; hidden ones left out."""
+    found = []
+    for path in _files_below(root, errors, set()):
+        if os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES:
+            name = path[len(root) :].lstrip(os.sep).replace(os.sep, "/")
+            found.append((name, path, name.rpartition("/")[0].rpartition("/")[2]))
+    return sorted(found)
+
+
+def _files_below(folder: str, errors: list[AudioError], seen: set[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in seen:  # a link that leads back
+        return
+    seen.add(real)
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        errors.append(AudioError(folder, f"the folder cannot be read ({reason})"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _files_below(entry.path, errors, seen)
+        elif entry.is_file():
+            yield entry.path
+
+
+def seconds_of(path: str | os.PathLike) -> float:
+    """Length of a sound by its header, s; NaN if the header does not tell."""
+    import soundfile
+
+    try:
+        with Path(path).open("rb") as handle, soundfile.SoundFile(handle) as sound:
+            return sound.frames / sound.samplerate
+    except (OSError, TypeError, ZeroDivisionError, soundfile.LibsndfileError):
+        return float("nan")

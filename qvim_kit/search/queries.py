@@ -1,0 +1,114 @@
+"""What one searches with: a recording → its embedding; a wish in words → which sounds may answer.
+
+Notebook: 06_search_by_voice.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qvim_kit.audio import LOWEST_RATE, fit, load_audio
+
+if TYPE_CHECKING:
+    from qvim_kit.systems import EmbeddingSystem
+
+
+def embed_query(
+    system: EmbeddingSystem,
+    query: str | os.PathLike | np.ndarray,
+    sample_rate: float | None = None,
+) -> np.ndarray:
+    """Embed a recording as a query: a path, or a waveform at ``sample_rate`` → (dim,), length 1.
+
+    A waveform is (samples,) or, as soundfile reads it, (samples, channels); whole numbers are
+    scaled to [-1, 1]. It is fitted as `audio.load_audio` fits a file, so a recording in memory and
+    the same one on disk have one embedding. A query that embeds to zeros (silence) stays zero.
+
+    Raises `AudioError` for a file that cannot be used; `ValueError` for a waveform that is empty,
+    not finite, of another shape, or without its sample rate, and for an embedding that is not
+    finite.
+    """
+    if isinstance(query, (str, os.PathLike)):
+        waveform = load_audio(query, system.sample_rate, system.duration)
+    else:
+        waveform = _fitted(query, sample_rate, system.sample_rate, system.duration)
+    embedding = np.asarray(system.embed_batch(waveform[None], "query"))
+    if embedding.ndim != 2 or len(embedding) != 1:
+        raise ValueError(
+            f"{type(system).__name__}.embed_batch: found shape {embedding.shape}, expected (1, dim)"
+        )
+    return unit(embedding[0], "query")
+
+
+def unit(embedding: np.ndarray, name: str) -> np.ndarray:
+    """An embedding (dim,) scaled to length 1, float32; zeros stay zeros.
+
+    Raises `ValueError`, which starts with ``name``, if it holds NaN or infinite numbers.
+    """
+    embedding = np.asarray(embedding, dtype=np.float64)
+    if not np.isfinite(embedding).all():
+        raise ValueError(f"{name}: its embedding holds NaN or infinite numbers")
+    return (embedding / (np.linalg.norm(embedding) or 1.0)).astype(np.float32)
+
+
+def _fitted(
+    waveform: np.ndarray, rate: float | None, wanted_rate: int, duration: float
+) -> np.ndarray:
+    """A waveform → (samples,) at the system's rate and length, as `load_audio` makes it."""
+    waveform = np.asarray(waveform)
+    if rate is None:
+        raise ValueError(
+            f"sample_rate: found None, expected the rate in Hz of the waveform {waveform.shape}"
+        )
+    if not isinstance(rate, Real) or not LOWEST_RATE <= rate < float("inf"):
+        raise ValueError(f"sample_rate: found {rate!r}, expected at least {LOWEST_RATE} Hz")
+    if waveform.dtype.kind not in "fiu" or waveform.ndim not in (1, 2) or not waveform.size:
+        raise ValueError(
+            f"query: found {waveform.dtype} of shape {waveform.shape}, expected a waveform "
+            "(samples,) or (samples, channels) with at least one number"
+        )
+    waveform = waveform[: max(1, int(duration * rate))]
+    if waveform.dtype.kind == "u":
+        raise ValueError(f"query: found {waveform.dtype}, expected float or signed whole numbers")
+    if waveform.dtype.kind == "i":
+        waveform = waveform / np.float32(-float(np.iinfo(waveform.dtype).min))
+    waveform = waveform.astype(np.float32)
+    if waveform.ndim == 2:
+        waveform = waveform.mean(axis=1)
+    if not np.isfinite(waveform).all():
+        raise ValueError("query: the waveform holds NaN or infinite numbers; record it again")
+    if rate != wanted_rate:
+        import soxr
+
+        waveform = soxr.resample(waveform, rate, wanted_rate, quality="HQ")
+    return fit(waveform, max(1, round(duration * wanted_rate)))
+
+
+def folded(text: str) -> str:
+    """Text as it is compared: without case, and é the same however it is written."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def words_of(text: str) -> list[str]:
+    """The words, folded, that all have to occur."""
+    return folded(text).split()
+
+
+def searched_text(name: str, class_name: str) -> str:
+    """The folded text of a sound in which words are looked for."""
+    return folded(f"{name} {class_name}")
+
+
+def class_set(classes: str | Iterable[str]) -> set[str]:
+    """One class or several, as a set. Raises `TypeError` for anything but text."""
+    found = {classes} if isinstance(classes, str) else set(classes)
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong:
+        raise TypeError(f"classes: found {wrong[0]!r}, expected names")
+    return found

@@ -1,0 +1,132 @@
+"""What one may choose in a search: libraries that are there, systems that may be loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qvim_kit.downloads import DownloadError
+
+if TYPE_CHECKING:
+    from qvim_kit.systems import EmbeddingSystem
+
+    System = EmbeddingSystem | Callable[[], EmbeddingSystem] | str
+
+FOLDER = "folder"  # the choice whose folder is typed
+TRAINING_FREE = "2DFT"  # needs no weights
+
+
+def library_choices() -> dict[str, str]:
+    """Name → label of the data sets that are there, and of the mini one, which can be built."""
+    from qvim_kit.datasets import DATASETS, DatasetError, find_layout
+
+    choices = {"qvim-mini": "the mini data set"}
+    for name in DATASETS:
+        try:
+            find_layout(name)
+        except DatasetError:
+            continue
+        choices.setdefault(name, name)
+    return choices
+
+
+def open_library(name: str, folder: str = "") -> Any:
+    """What `SoundIndex.open` takes: a data set by its name, or a folder of sounds.
+
+    A folder in the layout of a data set is opened as one, so that only its items are searched.
+    Raises `DatasetError`, or `ValueError` for what is no folder.
+    """
+    from qvim_kit.datasets import DatasetError, find_layout, open_dataset
+
+    if name != FOLDER:
+        return open_dataset(name)
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing"
+        raise ValueError(f"{folder}: found {found}, expected a folder of sounds")
+    try:
+        find_layout(path)
+    except DatasetError:
+        return path
+    return open_dataset(path)
+
+
+class Systems:
+    """The systems that may be chosen, by name; each is loaded when it is first used.
+
+    Args:
+        systems: one, several or name → system. A system is an `EmbeddingSystem`, a function that
+            makes one, or a name that `EncoderSystem.from_pretrained` knows, or "2DFT". By default
+            the usual one, the 2DFT, and every AudioSet checkpoint in the cache.
+
+    Raises `TypeError` for anything else, and for two systems of the same name.
+    """
+
+    def __init__(self, systems: System | Iterable[System] | Mapping[str, System] | None = None):
+        self.usual = systems is None
+        if systems is None:
+            systems = usual_systems()
+        elif isinstance(systems, str) or not isinstance(systems, Iterable):
+            systems = [systems]
+        if not isinstance(systems, Mapping):
+            listed = [(_name_of(system), system) for system in systems]
+            systems = dict(listed)
+            if len(systems) < len(listed):
+                names = ", ".join(name for name, _ in listed)
+                raise TypeError(f"systems: found {names}, expected different names; use a dict")
+        if not systems:
+            raise TypeError("systems: found none, expected at least one")
+        self._known = {str(name): _checked(system) for name, system in systems.items()}
+        self.names = list(self._known)
+
+    def load(self, name: str) -> tuple[str, EmbeddingSystem, str]:
+        """The name and the system that answer, and a warning where another had to, else "".
+
+        Only the usual system is replaced, by the 2DFT, where its weights cannot be fetched.
+        """
+        system = self._known[name]
+        try:
+            if not hasattr(system, "embed_batch"):
+                system = self._known[name] = _made(system)
+        except DownloadError as error:
+            if not self.usual or name == TRAINING_FREE:
+                raise
+            reason = f"{name} has no weights here, so the {TRAINING_FREE} answers: {error}"
+            return *self.load(TRAINING_FREE)[:2], reason
+        return name, system, ""
+
+
+def usual_systems() -> list[str]:
+    """The default system, the 2DFT, and the AudioSet checkpoints that need no download."""
+    from qvim_kit.paths import cache_folder
+    from qvim_kit.search import DEFAULT_SYSTEM
+
+    # By their files' names: to look into `models.mobilenet` would load torch, seconds of it.
+    cached = [path.name.split("_mAP_")[0] for path in cache_folder().glob("mn*_as_mAP_*.pt")]
+    return list(dict.fromkeys([DEFAULT_SYSTEM, TRAINING_FREE, *sorted(cached)]))
+
+
+def _name_of(system: System) -> str:
+    if isinstance(system, str):
+        return TRAINING_FREE if system.lower() == TRAINING_FREE.lower() else system
+    return str(getattr(system, "name", system))
+
+
+def _checked(system: Any) -> System:
+    if isinstance(system, (str, os.PathLike)) or hasattr(system, "embed_batch") or callable(system):
+        return system
+    raise TypeError(
+        f"systems: found {type(system).__name__}, expected an EmbeddingSystem, a name or a "
+        "function that makes one"
+    )
+
+
+def _made(system: Any) -> EmbeddingSystem:
+    from qvim_kit.systems import EncoderSystem, TwoDFT
+
+    if isinstance(system, (str, os.PathLike)):
+        two_dft = str(system).lower() == TRAINING_FREE.lower()
+        return TwoDFT() if two_dft else EncoderSystem.from_pretrained(system)
+    return system()

@@ -1,0 +1,111 @@
+"""Results as the page shows them: one list, or two whose order may be hidden."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qvim_kit.widgets.answers import Answer, Query
+
+START = "Nothing searched yet: record a sound, open a file or try an example."
+SOON = "Searching as soon as the library is ready …"
+BLIND = "Two systems, in an order that is hidden. Mark the sound you meant, in either list."
+
+
+class Panels:
+    """Whose list stands where, and whether that is told.
+
+    Args:
+        blind: whether two systems come in a random order that is hidden until one chooses.
+
+    Attributes:
+        systems: by place; two of them are labelled A and B.
+        told: which is which, in words, once one has chosen.
+    """
+
+    def __init__(self, blind: bool):
+        self.blind = blind
+        self.systems: list[str] = []
+        self.told = ""
+
+    def deal(self, systems: Sequence[str]) -> None:
+        """Lay the lists out anew: for each query, or nobody would be blind for long."""
+        count = len(systems)
+        self.systems = random.sample(systems, count) if self.blind else list(systems)
+        self.told = ""
+
+    @property
+    def hidden(self) -> bool:
+        return self.blind and len(self.systems) > 1 and not self.told
+
+    @property
+    def labels(self) -> list[str]:
+        return ["A", "B"] if len(self.systems) > 1 else [""] * len(self.systems)
+
+    def system_of(self, label: Any) -> str:
+        """Raises `ValueError` for a list that is not shown."""
+        if label not in self.labels:
+            raise ValueError("These results are not shown any more. Search again.")
+        return self.systems[self.labels.index(label)]
+
+    def choose(self, what: str) -> None:
+        """Tell which is which: A, B or "neither" was chosen."""
+        if self.hidden:
+            pairs = zip(self.labels, self.systems, strict=True)
+            names = " and ".join(f"{label} is {name}" for label, name in pairs)
+            self.told = f"You chose {what}: {names}."
+
+    def shown(self, answers: Mapping[str, Answer], query: Query | None) -> dict[str, Any]:
+        """Fields for the page: the lists, and a line about their order."""
+        lists = [
+            {
+                "label": label,
+                "system": None if self.hidden else name,
+                "rows": rows_of(answers[name].table, query.marks if query else {}),
+            }
+            for label, name in zip(self.labels, self.systems, strict=True)
+            if name in answers
+        ]
+        return {"panels": lists, "judge": self.told or (BLIND if self.hidden and lists else "")}
+
+
+def rows_of(table: pd.DataFrame, marks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Results as plain values; seconds are None where unknown."""
+    return [
+        {
+            "rank": int(row["rank"]),
+            "name": row["name"],
+            "file": Path(row["name"]).name,
+            "class": row["class"],
+            "score": float(row["score"]),
+            "path": str(row["path"]),
+            "seconds": float(row["seconds"]) if row["seconds"] >= 0 else None,  # NaN is not
+            "mark": marks.get(row["name"]),
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def summary_of(
+    query: Query | None, answers: Mapping[str, Answer], sounds: pd.DataFrame | None
+) -> str:
+    """What was found and how long it took, in words; all systems together."""
+    if query is None:
+        return START
+    if not answers or sounds is None:
+        return SOON
+    first = next(iter(answers.values()))
+    if not first.allowed:
+        return f"None of {len(sounds):,} sounds passes the filter."
+    milliseconds = sum(answer.embedding_ms + answer.ranking_ms for answer in answers.values())
+    kind = "like" if query.sound else "for"
+    passed = " that pass the filter" if first.allowed < len(sounds) - bool(query.sound) else ""
+    return (
+        f"The first {len(first.table)} of {first.allowed:,} sounds{passed} {kind} {query.name}, "
+        f"found in {milliseconds:.0f} ms"
+    )
