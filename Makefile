@@ -1,11 +1,12 @@
-# `make tutorial` runs all notebooks, `make test` all tests, `make lab` opens JupyterLab.
+# `make tutorial` runs all notebooks, `make test` all tests, `make lab` opens JupyterLab, `make demo`
+# a page to search by voice.
 # Each sets up .venv first if need be. README.md has the same commands without make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: tutorial test lab lint clean
+.PHONY: tutorial test lab demo lint clean
 
 tutorial: $(VENV)/installed
 	$(BIN)/qvim tutorial
@@ -15,6 +16,9 @@ test: $(VENV)/installed
 
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks
+
+demo: $(VENV)/installed
+	$(BIN)/qvim demo
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ import os
 import sys
 
 from qvim_kit import __version__
-from qvim_kit.cli import data, machine, systems, train
+from qvim_kit.cli import data, demo, machine, organiser, search, submission, systems, train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +31,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qvim-kit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (machine, data, systems, train):
+    for group in (machine, data, systems, search, train, submission, organiser, demo):
         group.add_to(commands)
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 
@@ -22,6 +23,16 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     fetch.add_argument("--verify", action="store_true", help="also compare every file's hash")
     fetch.add_argument("--keep-archives", action="store_true", help="keep what was downloaded")
     fetch.set_defaults(run=_data_fetch)
+
+    imitate = data.add_parser("imitate", help="imitate a library of sounds with a virtual voice")
+    imitate.add_argument("sources", type=Path, nargs="+", help="folders of sounds")
+    imitate.add_argument("-o", "--output", type=Path, required=True, help="the data set's folder")
+    imitate.add_argument("--takes", type=int, default=8, help="imitations of each sound")
+    imitate.add_argument("--voices", type=Path, help="recorded voices for half of the takes")
+    imitate.add_argument("--mosaic", type=float, default=0.5, help="that share, if not a half")
+    imitate.add_argument("--seed", type=int, default=0, help="of the speakers")
+    imitate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    imitate.set_defaults(run=_data_imitate)
 
     check = data.add_parser("check", help="find missing, broken, silent and repeated sounds")
     check.add_argument("folder", help="a folder, or the name of a data set")
@@ -43,6 +54,21 @@ def _data_fetch(options: argparse.Namespace) -> None:
         options.name, options.folder, verify=options.verify, keep_archives=options.keep_archives
     )
     print(folder)
+
+
+def _data_imitate(options: argparse.Namespace) -> None:
+    from qvim_kit.datasets.imitated import imitate_sounds
+
+    dataset = imitate_sounds(
+        options.sources,
+        options.output,
+        takes=options.takes,
+        seed=options.seed,
+        voices=options.voices,
+        mosaic=options.mosaic,
+        workers=options.workers,
+    )
+    print(dataset)
 
 
 def _data_check(options: argparse.Namespace) -> int:

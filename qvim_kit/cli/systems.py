@@ -35,7 +35,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     embed.set_defaults(run=_embed)
 
     test = commands.add_parser("test", help="test a system by a published protocol")
-    test.add_argument("--protocol", required=True, choices=("coarse", "fine", "qvim-dev"))
+    protocols = ("coarse", "fine", "qvim-dev", "clotho")
+    test.add_argument("--protocol", required=True, choices=protocols)
     test.add_argument("--system", required=True, help="2dft, m-vggish, mn10_as, a folder or file")
     test.add_argument("--data", required=True, help="a folder, or the name of a data set")
     test.add_argument("--fold", default="all", help="of the coarse protocol (default: all)")
@@ -95,8 +96,11 @@ def sounds_in(folder: Path) -> list[Path]:
 
 def system_by_name(name: str, sample_rate: int = 8_000, duration: float | None = None):
     """A system by its name, or the folder or published checkpoint that it is loaded from."""
+    from qvim_kit.models.language import is_language_model
     from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS
+    from qvim_kit.models.storage import shipped
     from qvim_kit.systems import DualEncoderSystem, EncoderSystem, MVGGish, TwoDFT
+    from qvim_kit.systems.language import LanguageSystem
 
     if name.lower() == "2dft":
         return TwoDFT(sample_rate, 5.0 if duration is None else duration)
@@ -106,9 +110,11 @@ def system_by_name(name: str, sample_rate: int = 8_000, duration: float | None =
         from qvim_kit.models.published import load_published
 
         return DualEncoderSystem(load_published(name), name=Path(name).stem)
-    if name not in AUDIOSET_CHECKPOINTS and not Path(name).is_dir():
-        known = ", ".join(AUDIOSET_CHECKPOINTS)
+    if name not in (names := [*shipped(), *AUDIOSET_CHECKPOINTS]) and not Path(name).is_dir():
+        known = ", ".join(names)
         raise ValueError(f"--system {name}: expected 2dft, m-vggish, {known}, a folder or a file")
+    if is_language_model(name):
+        return LanguageSystem.from_pretrained(name)
     return EncoderSystem.from_pretrained(name)
 
 
@@ -124,6 +130,7 @@ def _output_file(path: Path, suffix: str) -> Path:
 
 def _test(options: argparse.Namespace) -> None:
     from qvim_kit import protocols
+    from qvim_kit.clotho_protocol import run_clotho
     from qvim_kit.datasets import open_dataset
 
     dataset = open_dataset(options.data)
@@ -138,7 +145,14 @@ def _test(options: argparse.Namespace) -> None:
         table = protocols.run_coarse(system, folds)
     elif options.protocol == "fine":
         table = protocols.run_fine(system, dataset)
+    elif options.protocol == "clotho":
+        table = run_clotho(system, dataset)
     else:
         table = protocols.run_qvim_dev(system, dataset, system.name)
     print(f"{system.name} on {dataset!r}\n\n{table.round(4).to_string()}")
-    print(f"\npublished MRR\n{protocols.beside_published(options.protocol)}")
+    if note := protocols.doubt(options.protocol, dataset):
+        print(f"\n{note}")
+    published = "MRR"
+    if options.protocol == "clotho":
+        published = "(DCASE 2023 task 6b baseline, which trains CNN14 too; not verified here)"
+    print(f"\npublished {published}\n{protocols.beside_published(options.protocol)}")
