@@ -38,7 +38,12 @@ def test_the_notebook_is_one_cell_with_what_was_asked_for():
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_with_nothing_left(own_folders, ending):
     pytest.importorskip("voila", reason="voila is not installed")
-    command = subprocess.Popen(START, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # What runs in a shell's background is started deaf to Ctrl-C, and so is what it starts.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command = subprocess.Popen(START, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     try:
         url = command.stdout.readline().removeprefix("Search by voice: ").strip()
         address, _, token = url.partition("?token=")
