@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 
 from qvim_kit.clotho_protocol import BASELINE, word_parts
-from qvim_kit.datasets.splits import Fold, candidate_groups, category_folds, read_folds
+from qvim_kit.datasets.splits import (
+    Fold,
+    candidate_groups,
+    category_folds,
+    read_folds,
+    split_by_item,
+)
 from qvim_kit.datasets.tables import RetrievalDataset
 from qvim_kit.evaluation import evaluate, relevance
 from qvim_kit.evaluation.alignment import align
@@ -146,7 +152,8 @@ def training_parts(
     The coarse preset takes a fold of the protocol. For search by words it is the published
     splits, or where there are none a quarter of the items for the test and, of what is left, a
     quarter for choosing the epoch; ``fold`` is then the seed. All others take a category-disjoint
-    tenth for the test and, of what is left, another for choosing the epoch.
+    tenth for the test and, of what is left, another for choosing the epoch; with fewer than three
+    classes that cannot be, and a fifth of the items is taken instead.
 
     Raises `ValueError` for a fold that does not exist, and for sentences where voices are needed.
     """
@@ -157,6 +164,9 @@ def training_parts(
             f"{dataset.name}: queries are sentences, which the preset {preset} cannot hear; take "
             "the preset dcase-6b"
         )
+    if preset != "greif-coarse" and dataset.queries["class"].nunique() < 3:
+        rest, test = split_by_item(dataset, 0.2, fold)
+        return (*split_by_item(rest, 0.2, fold), test)
     folds = coarse_folds(dataset, folds_folder)
     if not 0 <= fold < len(folds):
         raise ValueError(f"fold: found {fold}, expected 0 to {len(folds) - 1}")

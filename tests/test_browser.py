@@ -358,7 +358,7 @@ def rate(page, place) -> None:
     assert ratings == [{"fine": 51.0, "coarse": 51.0}] * 2
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what it patches must not outlive this file
 def demo(place, own_home):
     pytest.importorskip("voila", reason="voila is not installed")
     from qvim_kit.cli import demo

@@ -91,6 +91,13 @@ def test_recorded_voices_take_their_share(library, tmp_path):
         assert len(one) != len(other) or not np.allclose(one, other, atol=0.01)
 
 
+@pytest.mark.parametrize("wrong", [{"takes": 0}, {"workers": 0}, {"mosaic": 1.5}])
+def test_arguments_that_cannot_be_are_named_before_any_work(library, tmp_path, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} {next(iter(wrong.values()))}"):
+        imitate_sounds(library, tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_sound_and_no_folder_are_told(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DatasetError, match="no sounds in it"):
@@ -98,6 +105,6 @@ def test_no_sound_and_no_folder_are_told(tmp_path):
     with pytest.raises(DatasetError, match="no such folder"):
         imitate_sounds(tmp_path / "absent", tmp_path / "out")
     soundfile.write(tmp_path / "nothing" / "a.wav", np.zeros(8000), 16_000)
-    with pytest.raises(DatasetError, match="None of the sounds can be imitated"):
+    with pytest.raises(DatasetError, match="None of its sounds can be imitated"):
         imitate_sounds(tmp_path / "nothing", tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out-*"))

@@ -127,7 +127,7 @@ def test_few_imitations_leave_one_for_training():
 
 @pytest.mark.parametrize("folds", [0, 1, 12])
 def test_folds_need_concepts(folds):
-    with pytest.raises(ValueError, match=f"found {folds}, expected 2 to 11"):
+    with pytest.raises(ValueError, match=f"{folds} category-disjoint folds cannot be made of 11"):
         category_folds(make(), folds)
     with pytest.raises(ValueError, match="no concept has two imitations"):
         category_folds(make(items=1, queries=1), 2)

@@ -55,10 +55,17 @@ def imitate_sounds(
             ``mosaic`` of the takes is then pieced together from grains of them.
         workers: processes.
 
-    Raises `DatasetError` where there is no sound, or the folder holds something else.
+    Raises `DatasetError` where there is no sound, or the folder holds something else, and
+    `ValueError` for arguments that cannot be.
     """
     from tqdm.auto import tqdm
 
+    whole = isinstance(takes, int) and takes >= 1 and isinstance(workers, int) and workers >= 1
+    if not whole or not 0 <= mosaic <= 1:
+        raise ValueError(
+            f"found takes {takes!r}, workers {workers!r} and mosaic {mosaic!r}; expected whole "
+            "numbers of 1 or more, and a share from 0 to 1"
+        )
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     folder = Path(folder).absolute()
     files = _sounds(sources)
@@ -184,7 +191,7 @@ def _write(folder: Path, paths: list[Path], rows: list, recipe: str) -> None:
     left_out = [row for row in rows if isinstance(row, str)]
     made = {row[0]: str(path) for path, row in zip(paths, rows, strict=True) if len(row) == 2}
     if len(left_out) == len(rows):
-        raise DatasetError(folder, left_out[:20], "None of the sounds can be imitated.")
+        raise DatasetError(paths[0].parent, left_out[:20], "None of its sounds can be imitated.")
     with (folder / QVIM_DEV_TABLE).open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["Imitated by a virtual voice"])

@@ -107,8 +107,10 @@ def category_folds(dataset: RetrievalDataset, folds: int = 10, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     concepts = _shuffled(set(dataset.queries["class"]), rng)
     if not 2 <= folds <= len(concepts):
+        found = f"{len(concepts)} imitated class(es)"
         raise ValueError(
-            f"folds: found {folds}, expected 2 to {len(concepts)}, the concepts of {dataset.name}"
+            f"{dataset.name}: {folds} category-disjoint folds cannot be made of {found}; expected "
+            "at least 2 folds and a class for each. A class is a folder of sounds"
         )
     by_concept = dataset.queries.groupby("class")["query_id"]
     shuffled = {concept: _shuffled(ids, rng) for concept, ids in sorted(by_concept)}

@@ -1,7 +1,8 @@
 """What a speaker decides to do with what they heard: a plan for their mouth, frame by frame.
 
 Sources: Lemaitre et al., JASA 139 (2016), on how pitch, tempo and sharpness are imitated;
-Lemaitre et al., "Rising tones and rustling noises", PLoS ONE 11 (2016), on rhythm before texture;
+Lemaitre et al., "Rising tones and rustling noises", PLoS ONE 12 (2017), on breath for noise, a sung
+tone for a tone, and the direction of both;
 Mehrabi et al., "Vocal imitation of synthesised sounds", JAES 65 (2017), on loudness and
 brightness; Kent, *The Speech Sciences* (1997), on the speed of syllables and articulators.
 """
