@@ -137,12 +137,24 @@ def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> Figure:
     return figure
 
 
-def plot_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
-    """Cosines over something that was varied: one curve a name, labelled at its end."""
+def plot_curves(
+    x: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str | None = None,
+) -> Figure:
+    """Something over what was varied: one curve a name; cosines unless ``ylabel`` says what.
+
+    What is no cosine is drawn on logarithmic axes.
+    """
     figure, axes = new_figure(1, 1, (6.4, 3.2))
     for (name, values), colour, marker in zip(curves.items(), COLOURS, "os^v", strict=False):
         axes[0, 0].plot(x, values, color=colour, marker=marker, label=name)
-    axes[0, 0].set(xlabel=xlabel, ylabel="cosine to the original", ylim=(0, 1.03))
+    if ylabel is None:
+        axes[0, 0].set(ylabel="cosine to the original", ylim=(0, 1.03))
+    else:
+        axes[0, 0].set(ylabel=ylabel, xscale="log", yscale="log")
+    axes[0, 0].set(xlabel=xlabel)
     axes[0, 0].legend(frameon=False)
     return figure
 

@@ -111,3 +111,11 @@ def test_words_need_a_system_that_reads_them(library, capsys):
     assert "--text: 2DFT reads no words" in capsys.readouterr().err
     assert main(["search", str(library), "--system", "2dft"]) == 1
     assert "expected either a recording or --text" in capsys.readouterr().err
+
+
+def test_the_recording_may_follow_the_options(library, capsys):
+    query = next(library.rglob("*.wav"))
+    assert main(["search", str(library), "--system", "2dft", "-k", "1", str(query)]) == 0
+    assert query.name in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["search", str(library), "-k", "1", str(query), "another.wav"])

@@ -11,8 +11,10 @@ import soundfile
 
 from qvim_kit.audio import AudioError
 from qvim_kit.search import SavedIndexError, SoundIndex
+from qvim_kit.search.queries import embed_query
 from qvim_kit.search.ranking import nearest
-from qvim_kit.systems import EmbeddingSystem, Random
+from qvim_kit.systems import EmbeddingSystem, EncoderSystem, Random
+from qvim_kit.systems.embedding import unit_rows
 
 RATE = 8_000
 
@@ -639,3 +641,19 @@ def test_embedding_one_by_one_is_embedding_all(folder):
             np.testing.assert_array_equal(embedding, done[path])
     key = walked[0][1]
     assert next(iter(Bands().embed_each(paths, known={key: np.ones(3)})))[2].shape == (3,)
+
+
+def test_a_query_is_prepared_as_the_library_is(tmp_path):
+    """The shipped model trims silence and sets the level: also of what is searched with."""
+    rng, rate = np.random.default_rng(0), 32_000
+    sound = 0.3 * rng.standard_normal(rate) * np.hanning(rate)
+    late = np.concatenate([np.zeros(rate), 0.03 * sound])  # a second of silence, 30 dB quieter
+    for name, wave in {"sound": sound, "late": late}.items():
+        soundfile.write(tmp_path / f"{name}.wav", wave, rate, subtype="FLOAT")
+    system = EncoderSystem.from_pretrained("qvim-mn04")
+    paths = [tmp_path / "sound.wav", tmp_path / "late.wav"]
+    expected = unit_rows(system.embed_queries(paths))
+    assert expected[0] @ expected[1] > 0.99
+    for path, wave, row in zip(paths, (sound, late), expected, strict=True):
+        np.testing.assert_allclose(embed_query(system, path), row, atol=1e-4)
+        np.testing.assert_allclose(embed_query(system, wave, rate), row, atol=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from qvim_kit import __version__
 from qvim_kit.cli import data, demo, machine, organiser, search, submission, systems, train
@@ -12,7 +13,7 @@ from qvim_kit.cli import data, demo, machine, organiser, search, submission, sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. What a user can mend prints no traceback."""
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     try:
         return options.run(options) or 0
     except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
@@ -23,6 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("qvim: stopped", file=sys.stderr)
         return 130
+
+
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The arguments; a recording may also follow options, which argparse does not allow it."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if len(rest) == 1 and rest[0][:1] != "-" and getattr(options, "query", options) is None:
+        options.query, rest = Path(rest[0]), []
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvim_kit.audio import LOWEST_RATE, fit, load_audio
+from qvim_kit.audio import LOWEST_RATE, fit
 
 if TYPE_CHECKING:
     from qvim_kit.systems import EmbeddingSystem
@@ -35,9 +35,9 @@ def embed_query(
     finite.
     """
     if isinstance(query, (str, os.PathLike)):
-        waveform = load_audio(query, system.sample_rate, system.duration)
+        waveform = system.load(query)
     else:
-        waveform = _fitted(query, sample_rate, system.sample_rate, system.duration)
+        waveform = system.ready(_fitted(query, sample_rate, system.sample_rate, system.heard))
     embedding = np.asarray(system.embed_batch(waveform[None], "query"))
     if embedding.ndim != 2 or len(embedding) != 1:
         raise ValueError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvim_kit.audio import fit, load_audio, prepare
+from qvim_kit.audio import prepare
 from qvim_kit.systems.embedding import EmbeddingSystem
 from qvim_kit.systems.fusion import Fusion, FusionError
 from qvim_kit.systems.interface import QVIMModel, as_similarities, score
@@ -167,16 +167,16 @@ class DualEncoderSystem(EmbeddingSystem):
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.sample_rate, self.duration, self.name = model.sample_rate, model.duration, name
 
-    def load(self, path: str | os.PathLike) -> np.ndarray:
-        """As `EmbeddingSystem.load`, without silence and at one level if the model is so trained.
+    @property
+    def heard(self) -> float:
+        """As for `EmbeddingSystem`; 15 s where silence is trimmed from them."""
+        return max(15.0, self.duration) if self.model.prepared else self.duration
 
-        Of a file, its first 15 s are heard.
-        """
-        if not self.model.prepared:
-            return super().load(path)
-        waveform = load_audio(path, self.sample_rate)[: round(15 * self.sample_rate)]
-        samples = round(self.duration * self.sample_rate)
-        return fit(prepare(waveform, self.sample_rate), samples)
+    def ready(self, waveform: np.ndarray) -> np.ndarray:
+        """As for `EmbeddingSystem`, without silence and at one level if the model is so trained."""
+        if self.model.prepared:
+            waveform = prepare(waveform, self.sample_rate)
+        return super().ready(waveform)
 
     @classmethod
     def from_pretrained(

@@ -13,7 +13,7 @@ from itertools import islice
 
 import numpy as np
 
-from qvim_kit.audio import AudioError, AudioErrors, load_audio
+from qvim_kit.audio import AudioError, AudioErrors, fit, load_audio
 from qvim_kit.systems.cache import EmbeddingCache
 from qvim_kit.systems.interface import QVIMModel, as_similarities
 
@@ -46,9 +46,18 @@ class EmbeddingSystem(QVIMModel):
         """
         return None
 
+    @property
+    def heard(self) -> float:
+        """How much of a file's beginning is read, s."""
+        return self.duration
+
+    def ready(self, waveform: np.ndarray) -> np.ndarray:
+        """What was read, at the system's rate, as `embed_batch` takes it: (samples,)."""
+        return fit(waveform, max(1, round(self.duration * self.sample_rate)))
+
     def load(self, path: str | os.PathLike) -> np.ndarray:
         """A file as `embed_batch` takes it, (samples,). Raises as `load_audio`."""
-        return load_audio(path, self.sample_rate, self.duration)
+        return self.ready(load_audio(path, self.sample_rate, self.heard))
 
     def embed_queries(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
         """Embed vocal imitations: paths → (queries, dim) float32.
@@ -154,7 +163,7 @@ class EmbeddingSystem(QVIMModel):
     def trusted_fingerprint(self, side: str) -> str | None:
         """The fingerprint, unless a class below the one that defines it embeds differently."""
         ways = {"embed_batch", "embed_queries", "embed_items", "embed_files", "embed_each"}
-        ways |= {"load", "_decode"}
+        ways |= {"heard", "ready", "load", "_decode"}
         if ways & vars(self).keys():
             return None
         for one in type(self).__mro__:
