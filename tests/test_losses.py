@@ -250,6 +250,8 @@ def one_process_of_two(rank, folder):
     except ValueError as error:
         results["error"] = str(error)
     torch.save(results, folder / f"{rank}.pt")
+    del model, loss  # or gloo's threads may be torn down while they still serve it
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
