@@ -209,6 +209,8 @@ def _inside(relative: str, reading: bool = False) -> tuple[Path, str | None]:
         return root, problem or f"the path {relative[:40]!r}… has more than {LONGEST} characters"
     if PurePosixPath(relative).is_absolute() or ".." in names:
         return root, f"the path {relative!r} is absolute or holds '..'; expected one in ROOT_PATH"
+    if names and names[0].startswith("~"):
+        return root, f"the path {relative!r} begins with '~'; expected one in ROOT_PATH"
     for name in names:
         if problem := filename_problem(name):
             return root, f"in the path {relative!r}, {problem}"

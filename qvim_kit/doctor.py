@@ -9,6 +9,7 @@ import importlib
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,7 +42,9 @@ def diagnose() -> list[Finding]:
     """Look at Python, the torch pair, audio and notebook libraries, folders and data sets."""
     findings = [check_python(), check_torch_pair()]
     findings += [check_import(name) for name in ("librosa", "soundfile", "soxr", "matplotlib")]
-    findings += [check_import(name) for name in ("jupyterlab", "ipywidgets", "gdown", "git")]
+    findings += [check_import(name) for name in ("jupyterlab", "ipywidgets", "gdown")]
+    # Without the program, GitPython cannot be imported and would be blamed for it.
+    findings += [git] if not (git := check_git()).ok else [git, check_import("git")]
     findings += [check_folder("data", data_folder()), check_folder("cache", cache_folder())]
     return findings + [check_gpu(), *found_data(), *found_weights()]
 
@@ -82,8 +85,8 @@ def check_torch_pair() -> Finding:
         try:
             importlib.import_module(name)
         except IMPORT_FAILURES as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error)
-            return Finding(False, f"{what}: import {name} fails ({reason})", BUILD_REMEDY)
+            what = f"{what}: import {name} fails ({_first_line(error)})"
+            return Finding(False, what, BUILD_REMEDY)
     return Finding(True, what)
 
 
@@ -93,8 +96,25 @@ def check_import(name: str) -> Finding:
     try:
         importlib.import_module(name)
     except IMPORT_FAILURES as error:
-        return Finding(False, f"import {name} fails ({error})", INSTALL_REMEDY)
+        return Finding(False, f"import {name} fails ({_first_line(error)})", INSTALL_REMEDY)
     return Finding(True, f"{distribution} {_version(distribution)}")
+
+
+def check_git() -> Finding:
+    """The program, which `helpers.git_clone_checkout` runs; the package GitPython is another."""
+    program = shutil.which("git")
+    if program is None:
+        remedy = "install git (https://git-scm.com) to clone repositories; all else works"
+        return Finding(False, "git: there is no such program", remedy, fatal=False)
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30)
+        said = done.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        said = ""
+    if not said.startswith("git version"):
+        remedy = "install git again (https://git-scm.com)"
+        return Finding(False, f"{program} does not run", remedy, fatal=False)
+    return Finding(True, f"{said} ({program})")
 
 
 def check_folder(kind: str, folder: Path) -> Finding:
@@ -123,7 +143,8 @@ def check_gpu() -> Finding:
 def found_data() -> list[Finding]:
     """The data sets in the data folder."""
     folder = data_folder()
-    found = sorted(path.name for path in folder.glob("*") if (path / "Items").is_dir())
+    # What begins with a dot is being made, or was left by a run that was killed.
+    found = sorted(path.name for path in folder.glob("[!.]*") if (path / "Items").is_dir())
     if found:
         return [Finding(True, f"data sets: {', '.join(found)}")]
     return [Finding(False, "data sets: none yet", "qvim data mini", fatal=False)]
@@ -136,6 +157,10 @@ def found_weights() -> list[Finding]:
         return [Finding(True, f"checkpoints: {', '.join(found)}")]
     remedy = f"they download on first use; offline, put mn04_as_mAP_432.pt into {cache_folder()}"
     return [Finding(False, "checkpoints: none yet", remedy, fatal=False)]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _version(distribution: str) -> str | None:

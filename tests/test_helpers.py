@@ -97,6 +97,13 @@ def test_wget_download(root, address):
         helpers.wget_download("d.pt", address + "missing", "models")
 
 
+def test_a_home_folder_is_no_folder_in_root_path(root, address):
+    for folder in ("~", "~/models"):
+        with pytest.raises(ValueError, match="begins with '~'"):
+            helpers.wget_download("a.pt", address + "a.pt", folder)
+    assert not list(root.iterdir())
+
+
 def test_a_file_that_is_there_is_kept(root, address):
     (root / "a.pt").write_bytes(b"good")
     helpers.wget_download("a.pt", address + "missing", "")

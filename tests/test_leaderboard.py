@@ -106,6 +106,41 @@ def test_p_values_are_corrected_as_holm_has_it(dataset, tmp_path):
     assert list(table["p (Holm)"]) == naive and len(set(table["p"])) > 2
 
 
+def test_a_first_file_that_is_broken_is_no_baseline(files, dataset):
+    files[0].write_text("{")
+    board = rank(files, dataset)
+    assert board.baseline == "good" and [name for name, _ in board.not_ranked] == ["chance"]
+    with pytest.raises(ValueError, match="the baseline chance cannot be ranked"):
+        rank(files, dataset, baseline="chance")
+
+
+def test_equal_scores_share_a_place(files, dataset, tmp_path):
+    twin = tmp_path / "twin.json"
+    twin.write_bytes(files[2].read_bytes())
+    lines = to_markdown(rank([*files, twin], dataset)).splitlines()[2:6]
+    assert [line.split("|")[1].strip() for line in lines] == ["1", "1", "3", "4"]
+    assert {line.split("|")[2].strip() for line in lines[:2]} == {"better", "twin"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"shown": []}, {"shown": {"executed": {"value": []}}}, {"score": None}, {"similarities": 3}],
+)
+def test_a_damaged_report_is_told_as_such(dataset, tmp_path, changes):
+    entry = read_entry(write_report(tmp_path / "run", dataset, **changes), dataset)
+    assert entry.report is None and "is no whole report" in entry.problem
+
+
+def test_what_a_report_says_stays_one_line_of_letters(dataset, tmp_path):
+    changes = {"passed": False, "stage": "time", "reason": "two\nlines \x1b[2J"}
+    path = write_report(tmp_path / "run", dataset, team="a\u202eb", **changes)
+    entry = read_entry(path, dataset)
+    assert entry.name == "a?b_2" and entry.problem.endswith("failed at time: two lines ?[2J")
+    (tmp_path / "run" / "similarities.json").unlink()
+    (path).write_text(path.read_text().replace('"passed": false', '"passed": true'))
+    assert "no similarities.json beside it" in read_entry(path, dataset).problem
+
+
 @pytest.mark.parametrize("wanted", ["good", "path"])
 def test_the_baseline_may_be_named(files, dataset, wanted):
     board = rank(files, dataset, baseline=files[1] if wanted == "path" else wanted)
@@ -153,7 +188,7 @@ def test_what_cannot_be_ranked_is_listed_and_stops_nothing(files, dataset, held_
     assert "missing query" in why["partial"] and "more)" in why["partial"]
     assert len(why) == 7 and all(name in to_markdown(board) for name in why)
     with pytest.raises(ValueError, match="the baseline slow_1 cannot be ranked: .*failed at time"):
-        rank([reports[0], *files], dataset)
+        rank([reports[0], *files], dataset, baseline="slow_1")
 
 
 def test_files_of_one_name_are_refused(files, dataset, tmp_path):

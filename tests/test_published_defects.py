@@ -19,6 +19,7 @@ evaluation are pinned where evaluation is tested.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.server
 import inspect
 import io
@@ -31,6 +32,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import tqdm.auto
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import helpers  # noqa: E402
@@ -235,6 +237,8 @@ def test_progress_is_free(root, web, monkeypatch, capfd):
         downloads.fetching, "_append", lambda *given: turns.append(len(given[1])) or plain(*given)
     )
     monkeypatch.setattr("time.sleep", sleep)
+    # TQDM_DISABLE, of whoever runs this, is read when tqdm is imported.
+    monkeypatch.setattr("tqdm.auto.tqdm", functools.partial(tqdm.auto.tqdm, disable=False))
     web.answer = (200, {}, bytes(20_000_000))
     helpers.wget_download("a.pt", web.url, "models")
     assert sum(turns) == 20_000_000 and len(turns) <= 400

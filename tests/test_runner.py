@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from published_layouts import write_sound
 
 from qvim_kit.cli import organiser
 from qvim_kit.submission.running import Limits, run_submission
+from qvim_kit.submission.running import limits as watching
 from qvim_kit.submission.running.isolation import check_isolation
 from qvim_kit.submission.running.kept import KeptText, last_lines, remove, set_aside
 from qvim_kit.submission.running.limits import _from_ps, below, processes, shared_once
@@ -104,7 +106,7 @@ HOSTILE = {
         [MODEL + "del scores['a-0-q.wav']\nscores['b-1-q.wav']['a-0.wav'] = None" + WRITE],
         {},
         "scores",
-        "missing query A/a-0-q.wav (and 1 more problems)",
+        "missing query A/a-0-q.wav (and 1 more problem)",
     ),
     "a pipe for a file": (
         ["os.mkdir(ROOT_PATH + '/output')\nos.mkfifo(ROOT_PATH + '/output/similarities.json')"],
@@ -198,7 +200,7 @@ def test_both_reports_say_the_same(runs, name):
     assert (facts["team"], facts["number"], facts["passed"]) == ("demo", 1, not run.stage)
     assert (facts["stage"] or "", facts["exit_code"]) == (run.stage, run.code)
     assert len(page) < 1_000_000 and ("failed" if run.stage else "passed") in page
-    assert "This was no sandbox" in page and "All of it: log.txt" in page
+    assert "A run is no sandbox" in page and "All of it: log.txt" in page
     assert set(os.listdir(run.output)) >= {"log.txt", "report.html", "report.json"}
     assert nbformat.read(run.output / "executed.ipynb", 4).cells[1].source.count(str(run.data))
 
@@ -244,6 +246,15 @@ def test_an_earlier_file_is_not_taken_for_this_runs(tmp_path, data):
     assert (run.stage, run.code) == ("data", 11) and "changed the data set" in run.reason
     assert not older.exists()
     assert older.with_name("similarities.previous.json").read_text() == '{"older": "file"}'
+
+
+def test_a_row_more_in_the_table_is_a_change(tmp_path):
+    """Readers pass over a row without files, and over a file beside the table."""
+    table = "with open(DATA_PATH + '/DEV Dataset.csv', 'a') as file: file.write('x')"
+    for number, change in enumerate([table, "open(DATA_PATH + '/cache.npy', 'w').close()"]):
+        data = make_data(tmp_path / str(number) / "data")
+        run = run_one(tmp_path / str(number), data, [MODEL + WRITE, change])
+        assert (run.stage, run.code) == ("data", 11) and "changed the data set" in run.reason
 
 
 def test_what_fails_before_anything_runs(tmp_path, data):
@@ -311,7 +322,7 @@ def test_a_polite_kill_ends_the_submission_too(tmp_path, data):
     finally:
         process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert "This is no sandbox" in out and "KeyboardInterrupt" in err
+    assert "A run is no sandbox" in out and "KeyboardInterrupt" in err
     assert not survivors()
 
 
@@ -485,6 +496,32 @@ def test_what_an_earlier_run_left_is_set_aside_whatever_it_is(tmp_path):
     assert older.is_symlink() and not os.path.lexists(path)
 
 
+def test_a_fork_bomb_is_ended_before_each_process_is_asked_for_its_memory(monkeypatch):
+    """To ask takes milliseconds a process, in which a bomb makes more of them."""
+    many = {number: watching.Process(1, GB, "python") for number in range(100)}
+    monkeypatch.setattr(watching, "below", lambda root: many)
+    asked = []
+    monkeypatch.setattr(watching, "shared_once", lambda *_: asked.append(1) or 0)
+
+    def usage(**allowed):
+        ready = threading.Event()
+        ready.set()
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+            return watching.watch(process, limits(**allowed), ready, threading.Event())
+
+    assert usage(processes=50).exceeded == "processes"
+    assert usage(seconds=0.0).exceeded == "time" and not asked
+    assert usage(seconds=0.3).exceeded == "time" and asked
+
+
+def test_memory_is_counted_no_further_than_needed():
+    gone = {-number: watching.Process(1, 10, "x") for number in range(1, 6)}
+    for_ever = time.monotonic() + 1e9
+    assert shared_once(gone, 1000, for_ever) == 50
+    assert shared_once(gone, 15, for_ever) == 20
+    assert shared_once(gone, 1000, time.monotonic() - 1) == 0
+
+
 def test_memory_that_processes_share_counts_once():
     if not Path("/proc/self/smaps_rollup").exists():
         pytest.skip("this system does not tell what processes share")
@@ -499,7 +536,8 @@ def test_memory_that_processes_share_counts_once():
                 process.stdout.readline()
             tree = below(process.pid)
             assert sum(one.memory for one in tree.values()) > 5 * 200 << 20
-            assert 200 << 20 < shared_once(tree) < 400 << 20
+            for_ever = time.monotonic() + 1e9
+            assert 200 << 20 < shared_once(tree, 1 << 40, for_ever) < 400 << 20
         finally:
             for pid in below(process.pid):
                 os.kill(pid, signal.SIGKILL)

@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
 
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     memory = default_memory() if options.memory is None else int(options.memory * 1e9)
-    print(ISOLATED if options.isolate else NO_SANDBOX.replace("This was", "This is"))
+    print(ISOLATED if options.isolate else NO_SANDBOX)
     run = run_submission(
         options.file,
         options.data,
@@ -94,7 +94,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     board.add_argument("files", nargs="+", type=Path, metavar="FILE", help="on --data")
     board.add_argument("--data", required=True, help="a folder, or the name of a data set")
-    board.add_argument("--baseline", help="one of FILE, or its name (default: the first)")
+    board.add_argument("--baseline", help="one of FILE, or its name (default: the first ranked)")
     board.add_argument(
         "--held-out",
         nargs="+",

@@ -78,7 +78,8 @@ def rank(
     Args:
         files: similarities.json files, or the report.json of `running.run_submission`.
         dataset: what they were computed on.
-        baseline: one of the files, or its name in the table; by default the first.
+        baseline: one of the files, or its name in the table; by default the first that can be
+            ranked.
         held_out_files, held_out: the same submissions, found by their names, on a second data
             set, which then decides the order.
 
@@ -133,26 +134,40 @@ def read_entry(path: str | os.PathLike, dataset: RetrievalDataset) -> Entry:
     except SimilarityError as error:
         more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
         entry.problem = f"{path}: {error.problems[0]}{more}"
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except (ValueError, OSError) as error:
         entry.problem = f"{path}: {error}"
+    entry.problem = _one_line(entry.problem)
     return entry
 
 
 def _of_report(entry: Entry, facts: dict, dataset: RetrievalDataset) -> dict:
-    number = facts.get("number")
-    entry.name = f"{facts['team']}" if number is None else f"{facts['team']}_{number}"
-    if not facts["passed"]:
-        raise ValueError(f"failed at {facts['stage']}: {facts['reason']}")
-    ran_on = facts["score"]["fingerprint"]
+    try:
+        team, number = facts["team"], facts["number"]
+        entry.name = _one_line(f"{team}" if number is None else f"{team}_{number}")
+        if not facts["passed"]:
+            raise ValueError(f"failed at {facts['stage']}: {facts['reason']}")
+        ran_on, where = facts["score"]["fingerprint"], facts["score"]["dataset"]
+        file, sha256 = Path(facts["similarities"]["file"]).name, facts["similarities"]["sha256"]
+        own, again = (facts["shown"].get(name, {}) for name in ("submitted", "executed"))
+        entry.shown = own if own.get("agrees") is not None else again or own
+        float(entry.shown.get("value", 0))
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("is no whole report of `qvim submission run`; run it again") from None
     if ran_on != dataset.fingerprint():
-        where = f"{facts['score']['dataset']} ({ran_on})"
-        raise ValueError(f"ran on {where}, not on {dataset.name} ({dataset.fingerprint()})")
-    scores = entry.path.parent / Path(facts["similarities"]["file"]).name
-    if file_hash(scores) != facts["similarities"]["sha256"]:
-        raise ValueError(f"{scores.name} beside it is not the file that was scored")
-    own, again = (facts["shown"].get(name, {}) for name in ("submitted", "executed"))
-    entry.shown = own if own.get("agrees") is not None else again or own
+        expected = f"{dataset.name} ({dataset.fingerprint()})"
+        raise ValueError(f"ran on {where} ({ran_on}), not on {expected}")
+    scores = entry.path.parent / file
+    if not scores.is_file():
+        raise ValueError(f"there is no {file} beside it; a report needs the scores that it is of")
+    if file_hash(scores) != sha256:
+        raise ValueError(f"{file} beside it is not the file that was scored")
     return read_similarities(scores)
+
+
+def _one_line(text: str) -> str:
+    """A report may hold anything, also what a terminal takes for orders."""
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _name_of(path: Path) -> str:
@@ -174,7 +189,7 @@ def _check_names(entries: list[Entry]) -> None:
 def _baseline(entries: list[Entry], wanted: str | os.PathLike | None) -> Entry:
     if not entries:
         raise ValueError("leaderboard: found no files, expected at least one")
-    found = entries[0]
+    found = next((entry for entry in entries if not entry.problem), entries[0])
     if wanted is not None:
         fitting = [
             entry

@@ -57,7 +57,7 @@ def open_data(data_path: str | os.PathLike = DEFAULT_DATA_PATH) -> RetrievalData
     elif os.fspath(data_path) != DEFAULT_DATA_PATH:
         found = "a file" if given.exists() else "nothing"
         remedy = "Set DATA_PATH to a folder with Items and Queries."
-        raise DatasetError(given.resolve(), [f"DATA_PATH: found {found}, no folder"], remedy)
+        raise DatasetError(given.resolve(), [f"DATA_PATH: found {found}, expected a folder"], remedy)
     elif (data_folder() / "qvim-dev").is_dir():
         dataset = read_qvim_dev(data_folder() / "qvim-dev")
     else:

@@ -204,8 +204,8 @@ def split_name(stem: str) -> tuple[str, int] | None:
 def new_submission(name: str, folder: Path | str = ".") -> Path:
     """Copy the template to ``folder/NAME.ipynb``; nothing is ever overwritten.
 
-    Raises `ValueError` for a name that is no {teamName}_{number} with a number from 1 to 3, and
-    `FileExistsError` if the file is there.
+    Raises `ValueError` for a name that is no {teamName}_{number} with a number from 1 to 3,
+    `FileNotFoundError` without the folder, and `FileExistsError` if the file is there.
     """
     stem = name.removesuffix(".ipynb")
     found = split_name(stem)
@@ -214,6 +214,8 @@ def new_submission(name: str, folder: Path | str = ".") -> Path:
             f"{name!r}: expected {{teamName}}_{{number}} with a number from 1 to {MOST_FILES}, "
             "such as humming-birds_1 (letters, digits, - and _)"
         )
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder; make it first")
     path = Path(folder) / f"{stem}.ipynb"
     try:
         with path.open("xb") as file:

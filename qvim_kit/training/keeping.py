@@ -167,12 +167,6 @@ def noted_in(checkpoint: Path | None) -> dict[str, Any]:
     return stored["qvim"]
 
 
-def place_of(checkpoint: Path | None) -> tuple[int, int]:
-    """(epoch, batches of it that are done) of a checkpoint."""
-    done = noted_in(checkpoint)["done"]
-    return done["epoch"], done["batches"]
-
-
 def write_history(history: list[dict[str, float]], folder: Path) -> None:
     """``history.csv``: one row an epoch."""
     import pandas as pd

@@ -130,6 +130,11 @@ def test_new_refuses_other_names(name, tmp_path, capsys):
     assert "{teamName}_{number}" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_new_wants_a_folder_that_is_there(tmp_path, capsys):
+    assert main(["submission", "new", "team_1", "--folder", str(tmp_path / "none")]) == 1
+    assert "there is no such folder; make it first" in capsys.readouterr().err
+
+
 def test_without_a_clone_the_package_has_the_template(monkeypatch):
     monkeypatch.setattr(templates, "in_checkout", lambda: False)
     assert templates.template_path() == PACKAGE / "template.ipynb"

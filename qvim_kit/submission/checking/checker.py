@@ -48,7 +48,8 @@ def check(path: Path | str) -> Problems:
     try:
         notebook = load(path)
     except NotANotebook as error:
-        return Problems(path, [*found, Problem(None, None, "file", str(error), AGAIN)])
+        remedy = AGAIN if path.is_file() else f"give the path of your notebook, or {AGAIN}"
+        return Problems(path, [*found, Problem(None, None, "file", str(error), remedy)])
     found += kernel_problems(notebook)
     for number, cell in enumerate(notebook["cells"], start=1):
         found += display_problems(number, cell)

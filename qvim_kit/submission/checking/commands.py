@@ -17,8 +17,7 @@ from qvim_kit.submission.reading.values import Either, options
 
 SHELL_TEXT = words(
     """! os.system os.popen subprocess.getoutput subprocess.getstatusoutput
-    asyncio.create_subprocess_shell IPython.utils.process.system pty.spawn platform.popen
-    pexpect.run pexpect.spawn"""
+    asyncio.create_subprocess_shell IPython.utils.process.system pty.spawn platform.popen"""
 )
 SHELL_WORDS = words(
     """subprocess.run subprocess.call subprocess.check_call subprocess.check_output
@@ -32,6 +31,8 @@ SHELL_OTHER = words(
     %alias %rehashx %ls %ll %lf %lk %lx %ldir %cat %cp %mv %rm %rmdir %mkdir %man %more %less"""
 )
 
+SHELL_MODULES = words("sh plumbum invoke fabric pexpect delegator")  # all that they do
+GIT_CLONES = words("git.Repo.clone_from git.Repo().clone git.Git().clone")
 
 # Followed where they are called; here for where they are handed on.
 IPYTHON = words("get_ipython().system get_ipython().getoutput get_ipython().run_line_magic")
@@ -40,7 +41,11 @@ RUNNERS = SHELL_TEXT | SHELL_WORDS | SHELL_OTHER
 
 def command_problems(call: Call, folders: Folders) -> Iterator[Problem]:
     """The problems with a call, if it is one that runs commands."""
-    if call.name in SHELL_OTHER:
+    if call.name in GIT_CLONES:
+        remedy = "use helpers.git_clone_checkout, which takes one commit"
+        message = f"{call.name} runs git, and takes whatever commit is there then"
+        yield problem_at(call, "shell", message, remedy, "warning")
+    elif call.name in SHELL_OTHER or call.name.split(".")[0] in SHELL_MODULES:
         yield problem_at(call, "shell", f"{call.name} runs a command")
     elif call.name in RUNNERS:
         given = call.argument(0, "args" if call.name in SHELL_WORDS else "cmd")

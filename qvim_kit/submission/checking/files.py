@@ -88,7 +88,7 @@ def name_problems(path: Path) -> Iterator[Problem]:
     remedy = "name it {teamName}_{number}.ipynb, number from 1 to 3, such as humming-birds_1.ipynb"
     found = split_name(path.stem)
     if path.suffix != ".ipynb" or not found:
-        message = f"{path.name!r} is not {{teamName}}_{{number}}.ipynb"
+        message = f"{path.name or str(path)!r} is not {{teamName}}_{{number}}.ipynb"
         yield Problem(None, None, "name", message, remedy)
     elif not 1 <= found[1] <= MOST_FILES:
         message = f"number {found[1]}: a team has {MOST_FILES} submissions"

@@ -29,6 +29,7 @@ WORD_OPTIONS += ("--trusted-host", "--timeout", "--retries", "--proxy", "--progr
 WORD_OPTIONS += ("--only-binary", "--no-binary", "--upgrade-strategy", "--channel", "--name")
 WORD_OPTIONS += ("--config-settings", "-C", "--report", "--exists-action", "--root-user-action")
 PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[^\]]*\])?\s*={1,3}\s*[\w.!+-]+(=[\w.]+)?(\s*[;,].*)?")
+BRANCH = re.compile(r"(main|master|develop|dev|trunk|HEAD|latest)\.(zip|tar\.gz|tgz)")
 COMMIT = re.compile(r"@[0-9a-fA-F]{40}(#.*)?$")
 ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".conda")
 
@@ -170,7 +171,8 @@ def _read_requirement(word: str, found: Install) -> None:
     address = (address if at else word).strip()
     if "://" in address:
         found.urls.append(address.removeprefix("git+"))
-        archive = address.split("#")[0].split("?")[0].endswith(ARCHIVES)
+        file = address.split("#")[0].split("?")[0].rpartition("/")[2]
+        archive = file.endswith(ARCHIVES) and not BRANCH.fullmatch(file)
         if not archive and not COMMIT.search(address):
             found.unpinned.append(address)
     elif "/" in word or word.startswith(".") or word.endswith(ARCHIVES):

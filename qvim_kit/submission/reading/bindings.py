@@ -15,6 +15,7 @@ from qvim_kit.submission.reading.texts import SOME, limited
 from qvim_kit.submission.reading.values import (
     UNBOUND,
     UNKNOWN,
+    Class,
     Instance,
     Ref,
     Scope,
@@ -146,6 +147,8 @@ class Bindings:
         if isinstance(owner, Instance):
             before = owner.attributes.get(name)
             owner.attributes[name] = value if before is None else merge([before, value])
+        elif isinstance(owner, Class):
+            owner.scope.names[name] = merge([owner.scope.names.get(name, value), value])
         elif isinstance(owner, Ref):
             self.record(f"{owner.name}.{name}=", [value], {}, node)
 

@@ -75,7 +75,8 @@ class Expressions(Bindings):
                 return self._joined(node, scope)
             case ast.FormattedValue():
                 value = self.value(node.value, scope)
-                return UNKNOWN if node.format_spec or node.conversion > 0 else value
+                plain = not node.format_spec and node.conversion in (-1, ord("s"))
+                return value if plain else UNKNOWN
             case ast.List() | ast.Tuple() | ast.Set():
                 return limited(tuple(self._spread(node.elts, scope)))
             case ast.Dict():

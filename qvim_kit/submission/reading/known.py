@@ -33,6 +33,9 @@ ATTRIBUTES = {
     "os.sep": "/",
     "os.curdir": ".",
     "os.pardir": "..",
+    "os.path.sep": "/",
+    "os.path.curdir": ".",
+    "os.path.pardir": "..",
 }
 HOME_VARIABLES = ("HOME", "USERPROFILE")
 PATHS = ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")

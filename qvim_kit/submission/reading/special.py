@@ -91,6 +91,17 @@ def _eval(reader: Calls, args: list, node: ast.AST, scope: Scope) -> object:
     return merge(found)
 
 
+def _timed(reader: Calls, args: list, node: ast.AST, scope: Scope) -> object:
+    """`timeit` runs a text, or calls a function."""
+    for given in args[:1]:
+        for option in options(given):
+            if isinstance(option, str):
+                _eval(reader, [option], node, scope)
+            else:
+                reader.call(option, [], {}, node, scope)
+    return UNKNOWN
+
+
 def _map(reader: Calls, args: list, node: ast.AST, scope: Scope) -> object:
     reader.record("map", args, {}, node)
     inner = [known.elements(values) for values in args[1:]]
@@ -135,5 +146,8 @@ SPECIAL = {
     "pkgutil.resolve_name": _located,
     "pydoc.locate": _located,
     "setattr": _setattr,
+    "timeit.repeat": _timed,
+    "timeit.timeit": _timed,
+    "timeit.Timer": _timed,
     "vars": _vars,
 }

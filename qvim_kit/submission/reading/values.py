@@ -27,6 +27,12 @@ SAME = {
     "IPython.get_ipython": "get_ipython",
     "IPython.core.getipython.get_ipython": "get_ipython",
     "importlib.__import__": "__import__",
+    "subprocess.create_subprocess_exec": "asyncio.create_subprocess_exec",  # asyncio.subprocess
+    "subprocess.create_subprocess_shell": "asyncio.create_subprocess_shell",
+    "IPython.core.interactiveshell.InteractiveShell.instance": "get_ipython",
+    "IPython.InteractiveShell.instance": "get_ipython",
+    "ctypes.CDLL()": "os",  # the C library's functions have the names of os's
+    "ctypes.cdll.LoadLibrary()": "os",
 }
 # Modules that other modules import, and that can be reached through them.
 REACHED = ("os", "sys", "subprocess", "builtins", "shutil", "importlib")

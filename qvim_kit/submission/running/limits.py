@@ -85,20 +85,21 @@ def watch(
             start, waiting = time.monotonic(), False
         over = ended.wait(TICK) or process.poll() is not None
         tree = below(process.pid)
-        memory = sum(found.memory for found in tree.values())
         usage.seconds = time.monotonic() - start
         usage.processes = max(usage.processes, len(tree))
-        if memory > limits.memory:  # forked processes share most of theirs; so ask more exactly
-            memory = shared_once(tree)
-        usage.memory = max(usage.memory, memory)
+        until = start + (STARTUP if waiting else limits.seconds)
+        if not over and len(tree) > limits.processes:
+            usage.exceeded = "processes"
+        elif not over and time.monotonic() > until:
+            usage.exceeded = "kernel" if waiting else "time"
+        else:  # last, as it can take longest
+            memory = sum(found.memory for found in tree.values())
+            if memory > limits.memory:  # forked processes share most of theirs: ask more exactly
+                memory = shared_once(tree, limits.memory, until)
+            usage.memory = max(usage.memory, memory)
+            usage.exceeded = "memory" if memory > limits.memory and not over else ""
         if over:
             break
-        if memory > limits.memory:
-            usage.exceeded = "memory"
-        elif len(tree) > limits.processes:
-            usage.exceeded = "processes"
-        elif usage.seconds > (STARTUP if waiting else limits.seconds):
-            usage.exceeded = "kernel" if waiting else "time"
     return usage
 
 
@@ -117,7 +118,10 @@ def end(process: subprocess.Popen, mark: str, grace: float = 0.0) -> list[str]:
     while _started_by(process.pid, mark) and time.monotonic() < until:
         time.sleep(TICK)
     names: dict[int, str] = {}
-    # Stopped first, as what is stopped starts no other while this looks around.
+    # Stopped first, as what is stopped starts no other while this looks around; and first of all
+    # what is found fastest, as a fork bomb is quick.
+    for pid in _started_by(process.pid):
+        _send(pid, signal.SIGSTOP)
     while fresh := _started_by(process.pid, mark).keys() - names.keys():
         names |= {pid: one.name for pid, one in processes().items() if pid in fresh}
         names |= {pid: "?" for pid in fresh - names.keys()}
@@ -133,13 +137,17 @@ def end(process: subprocess.Popen, mark: str, grace: float = 0.0) -> list[str]:
     return sorted(names.values())
 
 
-def _started_by(root: int, mark: str) -> dict[int, Process]:
-    """What the run started: not its root, nor bubblewrap and the root within it."""
+def _started_by(root: int, mark: str = "") -> dict[int, Process]:
+    """What the run started: not its root, nor bubblewrap and the root within it.
+
+    Without ``mark`` only what descends from the root, which is found much faster.
+    """
     tree = below(root)
     own = [root]
     while own[-1] in tree and tree[own[-1]].name == "bwrap":
         own += sorted(pid for pid, one in tree.items() if one.parent == own[-1])[:1] or [-1]
-    return {pid: one for pid, one in {**tree, **marked(mark)}.items() if pid not in own}
+    found = {**tree, **(marked(mark) if mark else {})}
+    return {pid: one for pid, one in found.items() if pid not in own}
 
 
 def _wait_until_gone(pids: dict[int, str], mark: str) -> None:
@@ -215,10 +223,16 @@ def marked(mark: str) -> dict[int, Process]:
     return found
 
 
-def shared_once(tree: dict[int, Process]) -> int:
-    """Memory of the processes in bytes, what several share counted once (Linux)."""
+def shared_once(tree: dict[int, Process], enough: int, until: float) -> int:
+    """Memory of the processes in bytes, what several share counted once (Linux).
+
+    It counts no further than to more than ``enough``, nor after ``until`` of `time.monotonic`: to
+    ask a process takes milliseconds.
+    """
     total = 0
     for pid, one in tree.items():
+        if total > enough or time.monotonic() > until:
+            break
         try:
             lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
             total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024

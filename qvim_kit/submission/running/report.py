@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "qvim-run-report 1"
 NO_SANDBOX = (
-    "This was no sandbox: the submission's code ran with all rights of the user who started it. "
-    "Read it before you run it, use a machine or a user that has nothing to lose, or --isolate."
+    "A run is no sandbox: the submission's code has all rights of the user who starts it. Read it "
+    "before you run it, use a machine or a user that has nothing to lose, or --isolate."
 )
 ISOLATED = (
     "Isolated by bubblewrap: without network, the system and the data read-only, other processes "

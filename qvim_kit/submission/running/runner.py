@@ -31,6 +31,7 @@ from qvim_kit.submission.running.scoring import (
     check_unchanged,
     open_for_run,
     score_file,
+    state_of,
     take_similarities,
 )
 from qvim_kit.submission.running.stages import StageError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PROGRAM = Path(__file__).with_name("execution.py")
+LONGEST_REASON = 300  # characters of an error in the one line
 LARGEST_EXECUTED = 200_000_000  # bytes; what execution keeps is far less
 
 
@@ -119,6 +121,7 @@ def _attempt(run: Run, work: Path, say: Callable[[str], None]) -> None:
         notebook = read_notebook(run.notebook)
     with _stage(run, "data"):
         dataset, run.data = open_for_run(run.data)
+        before = state_of(dataset, run.data)
         set_aside(root / OUTPUT)
     with _stage(run, "notebook"):
         notebook, cell = substitute_paths(notebook, root, run.data)
@@ -127,7 +130,7 @@ def _attempt(run: Run, work: Path, say: Callable[[str], None]) -> None:
     _judge(ending, run.limits, notebook)
     if not run.isolate:  # there they were read-only
         with _stage(run, "data"):
-            check_unchanged(dataset, run.data)
+            check_unchanged(before, run.data)
     with _stage(run, "output"):
         path = take_similarities(root, run.output, dataset)
     with _stage(run, "scores"):
@@ -198,7 +201,8 @@ def _judge(ending: Ending, limits: Limits, notebook: NotebookNode) -> None:
         raise StageError("processes", f"ended when it had {found}{where}")
     if last.get("end") == "raised":
         line = f", line {last['line']}" if last.get("line") else ""
-        text = " ".join(str(last.get("text", "")).split())[:300]
+        text = " ".join(str(last.get("text", "")).split())
+        text = text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
         found = f"{last.get('name')}: {text}" if text else str(last.get("name"))
         raise StageError("cells", f"{_cell(notebook, ending.cell)}{line}: {found}")
     if used.exceeded == "kernel":

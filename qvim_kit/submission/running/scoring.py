@@ -50,14 +50,25 @@ def open_for_run(data: str | os.PathLike) -> tuple[RetrievalDataset, Path]:
             base_name_ids(paths)
         dataset.fingerprint()  # now, so that a later change shows
     except (DatasetError, OSError) as error:
-        raise StageError("data", _first_line(error), str(error)) from None
+        remedy = "; --data qvim-mini is the synthesised set" if not Path(data).exists() else ""
+        raise StageError("data", _first_line(error) + remedy, str(error)) from None
     return dataset, Path(dataset.items["path"][0]).resolve().parents[2]
 
 
-def check_unchanged(dataset: RetrievalDataset, folder: Path) -> None:
-    """Raise `StageError` where the run changed a file or the table of the data set."""
+def state_of(dataset: RetrievalDataset, folder: Path) -> list[str]:
+    """What shows a change: the fingerprint, and names and tables beside Items and Queries.
+
+    The fingerprint alone does not know of what a reader passes over, as a row without files.
+    """
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
+    hashes = [file_hash(path) for path in tables]
+    return [dataset.fingerprint(), *hashes, *sorted(os.listdir(folder))]
+
+
+def check_unchanged(before: list[str], folder: Path) -> None:
+    """Raise `StageError` where the run changed the data set: ``before`` is its `state_of`."""
     try:
-        same = read_qvim_dev(folder).fingerprint() == dataset.fingerprint()
+        same = state_of(read_qvim_dev(folder), folder) == before
     except (DatasetError, OSError):
         same = False
     if not same:
@@ -101,7 +112,8 @@ def score_file(path: Path, dataset: RetrievalDataset, system: str) -> Score:
         align(similarities, dataset)
     except (SimilarityError, MemoryError) as error:
         problems = getattr(error, "problems", ["too large to be read"])
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        others = len(problems) - 1
+        more = f" (and {others} more problem{'s' * (others > 1)})" if others else ""
         raise StageError("scores", f"{OUTPUT.name}: {problems[0]}{more}", str(error)) from None
     try:
         report = evaluate(similarities, dataset, system=system)

@@ -49,6 +49,8 @@ class StageError(RuntimeError):
 
 def exit_codes() -> str:
     """All exit codes, one a line, for the command's help."""
-    lines = [f"  {0:2}  passed", "   1  the run could not be made (bad options)"]
-    lines += [f"  {stage.code:2}  {name}: {stage.does}" for name, stage in STAGES.items()]
-    return "\n".join(lines)
+    lines = ["passed", "the run could not be made (a folder or limit that cannot be used)"]
+    lines = dict(enumerate([*lines, "the command line could not be understood"]))
+    lines |= {stage.code: f"{name}: {stage.does}" for name, stage in STAGES.items()}
+    lines[130] = "stopped by Ctrl-C, nothing left running"
+    return "\n".join(f"  {code:3}  {what}" for code, what in lines.items())
