@@ -5,11 +5,13 @@ import sys
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
+import soundfile
 
 from qvim_kit.cli import demo, main
 
-START = [sys.executable, "-m", "qvim_kit.cli", "demo", "--library", "nowhere"]
+START = [sys.executable, "-m", "qvim_kit.cli", "demo"]
 
 
 @pytest.fixture
@@ -59,12 +61,78 @@ def test_it_ends_with_nothing_left(own_folders, ending):
     assert not list((own_folders / "TMPDIR").glob("qvim-demo-*"))
 
 
-def test_what_voila_said_is_told_where_it_does_not_start(own_folders, capsys):
+def test_what_voila_said_is_told_where_it_does_not_start(own_folders):
     pytest.importorskip("voila", reason="voila is not installed")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["demo", "--port", str(port)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("qvim: Voila did not start:\n") and str(port) in error
+        with (
+            pytest.raises(RuntimeError, match="^Voila did not start:") as told,
+            demo.serving(None, None, port),
+        ):
+            pass
+    assert str(port) in str(told.value)
+
+
+@pytest.fixture
+def with_voila(monkeypatch):
+    """As if Voila were installed."""
+    real = demo.importlib.util.find_spec
+    monkeypatch.setattr(
+        demo.importlib.util, "find_spec", lambda name, *_: name == "voila" or real(name, *_)
+    )
+
+
+def test_what_cannot_be_is_told_before_a_server_starts(
+    own_folders, with_voila, capsys, monkeypatch
+):
+    monkeypatch.setattr(demo, "serving", lambda *arguments: pytest.fail("it started"))
+    (own_folders / "empty").mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for arguments, message in (
+            (["--port", "-5"], "--port -5: expected 1 to 65535, or 0"),
+            (["--port", "65536"], "--port 65536: expected"),
+            (["--port", port], f"--port {port}: another program uses it; choose another"),
+            (["--library", own_folders / "no"], "no: found nothing, expected a folder of sounds"),
+            (["--library", "qvim-mimi"], "; did you mean qvim-mini?"),
+            (["--library", "minni"], "; did you mean mini?"),
+            (["--library", __file__], "test_demo.py: found a file, expected a folder"),
+            (["--library", own_folders / "empty"], "no audio files in it"),
+            (["--system", "2dft", "--system", "2dtf"], "; did you mean 2dft?"),
+            (["--system", "2DFT", "--system", "2dft"], "--system 2dft: found twice"),
+        ):
+            assert main(["demo", *map(str, arguments)]) == 1
+            error = capsys.readouterr().err
+            assert error.startswith("qvim: ") and message in error and error.count("\n") == 1
+
+
+def test_what_is_checked_reaches_the_page(own_folders, with_voila, monkeypatch, capsys):
+    def serving(*arguments):
+        raise RuntimeError(repr(arguments))
+
+    monkeypatch.setattr(demo, "serving", serving)
+    monkeypatch.chdir(own_folders)
+    soundfile.write("a.wav", np.ones(800) / 2, 8_000)
+    for library, expected in (("mini", "qvim-mini"), (".", str(own_folders))):
+        assert main(["demo", "--library", library, "--system", "M-VGGISH"]) == 1
+        assert f"({expected!r}, ['m-vggish'], 0, 'light')" in capsys.readouterr().err
+
+
+def test_a_second_system_that_cannot_be_loaded_is_left_out_with_a_warning(own_folders):
+    pytest.importorskip("anywidget", reason="anywidget is not installed")
+    from qvim_kit.widgets import SearchByVoice
+
+    def missing():
+        raise OSError("no weights here")
+
+    soundfile.write(own_folders / "a.wav", np.random.default_rng(0).normal(size=8_000) / 9, 8_000)
+    page = SearchByVoice(own_folders, {"2DFT": "2dft", "second": missing}, examples={}).wait(60)
+    assert list(page.indexes) == ["2DFT"]
+    assert "second cannot be loaded, so it is left out: no weights" in page._index["warning"]
+    page = SearchByVoice(own_folders, {"first": missing, "2DFT": "2dft"}, examples={})
+    with pytest.raises(RuntimeError, match="Cannot be searched: no weights here"):
+        page.wait(60)

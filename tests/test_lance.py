@@ -196,6 +196,15 @@ def test_builders_take_turns(folder, tmp_path):
     assert len(index) == index.search(np.ones(8), 99)["path"].nunique() == 12
 
 
+def test_a_moved_library_is_told_and_silence_is_named(both, folder, tmp_path):
+    put(folder / "silent.wav", 0)
+    index = LanceIndex.build(folder, Bands(), tmp_path / "lance")
+    assert len(index) == 12 and "is silent" in str(index.errors[0])
+    os.rename(folder, tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="is not there any more.*LanceIndex.build"):
+        LanceIndex.load(tmp_path / "lance", Bands())
+
+
 def test_a_library_that_emptied(both, folder, tmp_path):
     for path in list(folder.rglob("*.wav")):
         path.unlink()

@@ -1,8 +1,10 @@
 import json
 import multiprocessing
 import os
+import sys
 import threading
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ import pytest
 import soundfile
 
 from qvim_kit.audio import AudioError
-from qvim_kit.search import SavedIndexError, SoundIndex
-from qvim_kit.search.queries import embed_query
+from qvim_kit.search import SavedIndexError, SoundIndex, table
+from qvim_kit.search.queries import classes_named, embed_query
 from qvim_kit.search.ranking import nearest
 from qvim_kit.systems import EmbeddingSystem, EncoderSystem, Random
 from qvim_kit.systems.embedding import unit_rows
@@ -272,15 +274,81 @@ def test_sounds_without_a_direction(folder):
             rows[waveforms.std(axis=1) < 0.3] = np.nan
             return rows
 
+    class Deaf(Bands):
+        def embed_batch(self, waveforms, side):
+            return 0 * super().embed_batch(waveforms, side)
+
     put(folder / "quiet.wav", tone(300, level=0.01))
-    put(folder / "silence.wav", np.zeros(800))
-    assert "silence.wav" in set(SoundIndex.build(folder, Bands()).sounds["name"])
     odd = SoundIndex.build(folder, Odd())
-    assert [Path(error.path).name for error in odd.errors] == ["quiet.wav", "silence.wav"]
+    assert [Path(error.path).name for error in odd.errors] == ["quiet.wav"]
     assert "embeds it to NaN" in str(odd.errors[0]) and np.isfinite(odd.embeddings).all()
-    index = SoundIndex.build(folder, Bands())
-    hits = index.search(folder / "silence.wav", 3)
+    hits = SoundIndex.build(folder, Deaf()).search(folder / "quiet.wav", 3)
     assert list(hits.index) == [0, 1, 2] and set(hits["score"]) == {0}
+
+
+def test_silence_is_named_as_no_voice_can_imitate_it(folder):
+    put(folder / "silence.wav", np.zeros(800))
+    put(folder / "faint.wav", tone(300, level=5e-4))
+    put(folder / "late.wav", np.concatenate([np.zeros(801), tone(300)]))  # 0.1 s are heard
+    put(folder / "quiet.wav", np.concatenate([np.zeros(700), tone(300, level=0.01)]))
+    index = SoundIndex.build(folder, Bands())
+    assert sorted(Path(error.path).name for error in index.errors) == [
+        "faint.wav",
+        "late.wav",
+        "silence.wav",
+    ]
+    assert "is silent in the 0.1 s that are heard" in str(index.errors[0])
+    assert "quiet.wav" in set(index.sounds["name"]) and len(index) == 17
+
+
+def test_classes_are_found_whatever_their_capitals():
+    known = ["", "Door", "Dog", "Grün", "horn", "Horn"]
+    assert classes_named(["door", "GRÜN"], known) == ["Door", "Grün"]
+    assert classes_named(["horn"], known) == ["horn"]
+    assert classes_named(["HORN"], known) == ["Horn", "horn"]
+    assert classes_named([""], known) == [""]
+    for asked, message in (
+        (["oor"], "class oor: no sound has it, did you mean Door"),
+        (["Drog"], "did you mean Dog"),
+        (["a", "xyz"], "class a: .*; class xyz: no sound has it, expected one of Dog, Door, "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classes_named(asked, known)
+    many = [f"{number:03}" for number in range(30)]
+    with pytest.raises(ValueError, match="019 … and 10 more"):
+        classes_named(["x"], many)
+    with pytest.raises(ValueError, match="class x: the library has no classes"):
+        classes_named(["x"], [""])
+
+
+def test_a_moved_library_is_told_when_its_index_is_loaded(folder, tmp_path):
+    SoundIndex.open(folder, Bands(), tmp_path / "saved")
+    os.rename(folder, tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="were in .*sounds, where there is nothing.*qvim index"):
+        SoundIndex.load(tmp_path / "saved", Bands())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = SoundIndex.open(tmp_path / "elsewhere", Bands(), tmp_path / "saved")
+        assert again.system.embedded == 0 and len(again) == 16
+        SoundIndex.load(tmp_path / "saved", Bands())
+
+
+@pytest.mark.parametrize("k", [0, 1, 5])
+def test_results_are_one_table_with_and_without_pandas_3(monkeypatch, k):
+    import pandas
+
+    texts, scores = np.array([list("abcde"), list("fghij"), list("klmno")], object), np.arange(5.0)
+    arguments = texts[:, :k], scores[:k], pandas.Index(np.arange(7, 7 + k))
+    found = table.results(*arguments)
+    monkeypatch.setitem(sys.modules, "pandas.api.internals", None)
+    table._framer.cache_clear()
+    try:
+        older = table.results(*arguments)
+    finally:
+        table._framer.cache_clear()
+    assert found.astype(older.dtypes).equals(older) and list(found.index) == list(older.index)
+    assert list(found.columns) == list(older.columns) == ["rank", "name", "class", "score", "path"]
+    assert found["rank"].dtype == np.int64 and found["score"].dtype == np.float64
 
 
 def test_what_is_no_library_is_refused(tmp_path):
@@ -289,7 +357,7 @@ def test_what_is_no_library_is_refused(tmp_path):
     for source, message in (
         (tmp_path / "empty", r"empty: no audio files in it \(looked for .*\.wav"),
         (tmp_path / "absent", "absent: found nothing, expected a folder"),
-        (sound, "found a file; pass single sounds as a list"),
+        (sound, "sound.wav: found a file, expected a folder of sounds"),
         ([], "source: found no paths"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -529,8 +597,10 @@ def test_a_damaged_index_is_one_clear_error_and_is_built_again(folder, tmp_path,
     saved = tmp_path / "saved"
     SoundIndex.open(folder, Bands(), saved)
     damage(saved)
-    with pytest.raises(SavedIndexError, match="cannot be used.*delete this folder and build"):
+    with pytest.raises(SavedIndexError, match="cannot be used.*delete this folder") as told:
         SoundIndex.load(saved, Bands())
+    foreign = ("pickle", "mmap", "numpy", "reshape", "Expecting", "NoneType", "codec", "EOF")
+    assert not any(word in str(told.value) for word in foreign)
     with pytest.warns(UserWarning, match="it is built again"):
         index = SoundIndex.open(folder, Bands(), saved)
     assert len(index) == 16 and index.system.embedded == 0

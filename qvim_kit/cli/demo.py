@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 ADDRESS = "127.0.0.1"  # others cannot reach it; and browsers give the microphone to local pages
@@ -42,13 +44,12 @@ def _demo(options: argparse.Namespace) -> None:
 
     if importlib.util.find_spec("voila") is None:
         raise RuntimeError("the demo needs Voila; run: pip install 'qvim-kit[demo]'")
+    library, systems = _checked_library(options.library), _checked_systems(options.system)
+    _check_port(options.port)
     # Ended by a supervisor or a closed terminal, it must leave no server behind, either.
     before = {one: signal.signal(one, _as_ctrl_c) for one in _endings()}
-    library = options.library
-    if library and Path(library).is_dir():
-        library = os.path.abspath(library)
     try:
-        with serving(library, options.system, options.port, options.theme) as (url, server):
+        with serving(library, systems, options.port, options.theme) as (url, server):
             print(f"{TITLE}: {url}\nCtrl-C ends it.", flush=True)
             if options.open:
                 webbrowser.open(url)
@@ -57,6 +58,64 @@ def _demo(options: argparse.Namespace) -> None:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _checked_library(given: str | None) -> str | None:
+    """The library as the page's notebook, which runs elsewhere, opens it.
+
+    Raises `ValueError` where there is nothing to search.
+    """
+    from qvim_kit.datasets import DATASETS, find_layout
+    from qvim_kit.search.building import no_sounds
+    from qvim_kit.search.library import Library
+    from qvim_kit.widgets.choices import FOLDER, MINI, open_library
+
+    if given is None or given.casefold() in ("mini", MINI):
+        return given and MINI
+    if given in DATASETS:
+        find_layout(given)  # says how to fetch it where it is not there
+        return given
+    path = Path(given).expanduser()
+    if not path.exists():
+        names = ["mini", *DATASETS]
+        close = get_close_matches(given.casefold(), names, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(
+            f"--library {given}: found nothing, expected a folder of sounds or one of "
+            f"{', '.join(names)}{meant}"
+        )
+    library = Library.of(open_library(FOLDER, str(path)))
+    if not any(library.scan()):
+        raise no_sounds(library)
+    return os.path.abspath(path)
+
+
+def _checked_systems(given: list[str] | None) -> list[str] | None:
+    """The systems by their names or absolute paths. Raises `ValueError` for what is none."""
+    from qvim_kit.systems.named import check_system
+
+    names = [check_system(name) for name in given or ()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"--system {twice[0]}: found twice, expected different ones to compare")
+    return names or None
+
+
+def _check_port(port: int) -> None:
+    """Raises `ValueError` for a port that is none or is not to be had."""
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"--port {port}: expected 1 to 65535, or 0 for one that is free")
+    with socket.socket() as probe:
+        if os.name == "posix":  # a port that was just given back is free for Voila, too
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            used = error.errno == errno.EADDRINUSE
+            found = "another program uses it" if used else (error.strerror or str(error)).lower()
+            raise ValueError(
+                f"--port {port}: {found}; choose another, or leave --port out for a free one"
+            ) from None
 
 
 @contextlib.contextmanager

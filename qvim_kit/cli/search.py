@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from qvim_kit.cli.systems import system_by_name
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from qvim_kit.search import SoundIndex
+    from qvim_kit.search.library import Library
+    from qvim_kit.systems import EmbeddingSystem
 
 SYSTEMS = "2dft, m-vggish, an AudioSet checkpoint's name, a folder or file (default: {})"
+NAMED = 10  # files that cannot be found, by name
+SHOWN = 60  # characters of words that were searched with
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -35,7 +37,11 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     search.add_argument("-k", type=int, default=10, help="how many sounds (default: 10)")
     search.add_argument("--contains", default="", help="words that name or folder have to hold")
     search.add_argument(
-        "--class", dest="classes", action="append", metavar="C", help="only this class; repeatable"
+        "--class",
+        dest="classes",
+        action="append",
+        metavar="C",
+        help="only this class, the name of a folder; repeatable",
     )
     search.set_defaults(run=_search)
 
@@ -46,48 +52,150 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def _index(options: argparse.Namespace) -> int:
-    index = _opened(options.folder, options.system, options.output)
-    for error in index.errors:
-        print(f"not indexed: {error}", file=sys.stderr)
+    from qvim_kit.systems.named import system_by_name
+
+    place = options.output
+    if place is not None and any(one.is_file() for one in (place, *place.parents)):
+        raise ValueError(f"-o {place}: found a file, expected a folder for the index")
+    library, place = _library(options.folder, place)
+    _scanned(library)
+    index = _opened(library, system_by_name(options.system), place)
     if index.errors:
-        print(f"{len(index.errors)} files could not be indexed", file=sys.stderr)
+        print(_left_out(index), file=sys.stderr)
     return int(bool(index.errors))
 
 
 def _search(options: argparse.Namespace) -> None:
-    from qvim_kit.audio import check_audio
+    from qvim_kit.search.library import counted
+    from qvim_kit.systems.named import system_by_name
 
     if options.k < 1:
         raise ValueError(f"-k {options.k}: expected 1 or more")
     if (options.query is None) == (options.text is None):
         raise ValueError("expected either a recording or --text WORDS")
-    if options.query is not None:
-        check_audio(options.query)  # before the library is looked at, which may take minutes
-    index = _opened(options.folder, options.system, None)
+    waveform, name = _asked(options)
+    library, place = _library(options.folder, None)
+    classes = _passing(library, options.contains, options.classes)
+    system = system_by_name(options.system)
+    query = _embedded(system, waveform, options.text)  # what is slow only once is not timed
+    index = _opened(library, system, place)
     if index.errors:
-        print(f"{len(index.errors)} files left out; `qvim index` names them", file=sys.stderr)
-    for name in set(options.classes or ()) - set(index.classes):
-        close = get_close_matches(name, index.classes) or index.classes[:20]
-        raise ValueError(f"--class {name}: no sound has it; expected such as {', '.join(close)}")
+        left = counted(len(index.errors), "file")
+        print(f"{left} left out; `qvim index` lists them by name", file=sys.stderr)
     started = time.perf_counter()
-    mask = index.where(options.contains, options.classes)
-    query = options.query if options.text is None else _embedded(options.text, index)
+    mask = index.where(options.contains, classes)
     hits = index.search(query, options.k, where=mask)
     milliseconds = 1e3 * (time.perf_counter() - started)
-    of = f"{mask.sum()} of {len(index)} sounds" if not mask.all() else f"{len(index)} sounds"
-    name = repr(options.text) if options.query is None else options.query.name
-    print(f"{name} among {of}, {milliseconds:.0f} ms")
-    print(_listing(hits) if len(hits) else "no sound has what --contains and --class ask for")
+    of = f"{mask.sum()} of " if not mask.all() else ""
+    print(f"{name} among {of}{counted(len(index), 'sound')}, {milliseconds:.1f} ms")
+    print(_listing(hits) if len(hits) else "none of the sounds that pass the filter can be used")
 
 
-def _embedded(text: str, index: SoundIndex) -> np.ndarray:
-    """Words as the index's system embeds them (dim,)."""
-    if not hasattr(index.system, "embed_text"):
+def _asked(options: argparse.Namespace) -> tuple[tuple[np.ndarray, int] | None, str]:
+    """What is searched with, judged before anything else is done, and its name.
+
+    A waveform and its rate; None for words. Raises as `recordings.recording`.
+    """
+    if options.text is not None:
+        words = " ".join(options.text.split())
+        if not words:
+            raise ValueError("--text: found no words, expected such as --text 'a dog barks'")
+        return None, repr(words if len(words) <= SHOWN else words[: SHOWN - 2].rstrip() + " …")
+    from qvim_kit.search.recordings import recording
+
+    waveform, rate, warning = recording(options.query)
+    if warning:
+        print(f"qvim: warning: {options.query.name}: {warning}", file=sys.stderr)
+    return (waveform, rate), options.query.name
+
+
+def _library(folder: Path, place: Path | None) -> tuple[Library, Path | None]:
+    """Where the sounds are, and where their index is kept, None for the cache."""
+    from qvim_kit.search import SavedIndexError, storage
+    from qvim_kit.search.library import Library
+
+    if place is not None or not storage.is_saved(folder):
+        return Library.of(folder), place
+    library = storage.read_index(folder)[1]
+    if gone := storage.moved(folder, library):
+        raise SavedIndexError(gone)
+    return library, folder
+
+
+def _scanned(library: Library) -> list[tuple[str, str]]:
+    """Name and class of each sound that is there: milliseconds, before a system is loaded."""
+    from qvim_kit.search.building import no_sounds
+
+    sounds, errors = library.scan()
+    if not sounds and not errors:
+        raise no_sounds(library)
+    return [(sound.name, sound.class_name) for sound in sounds]
+
+
+def _passing(library: Library, contains: str, classes: list[str] | None) -> list[str] | None:
+    """The classes that are asked for, as the library writes them.
+
+    Raises `ValueError`, naming the option, where no sound passes.
+    """
+    from qvim_kit.search.queries import classes_named, searched_text, words_of
+
+    sounds = _scanned(library)
+    if classes is not None:
+        try:
+            classes = classes_named(classes, {kind for _, kind in sounds})
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
+        sounds = [sound for sound in sounds if sound[1] in classes]
+    words = words_of(contains)
+    if words and not any(all(word in searched_text(*one) for word in words) for one in sounds):
+        among = f" of --class {' or '.join(classes)}" if classes else ""
         raise ValueError(
-            f"--text: {index.system.name} reads no words; expected --system RUN/model, what "
+            f"--contains {contains!r}: no sound{among} has {'all ' if len(words) > 1 else ''}that "
+            "in its name or folder"
+        )
+    return classes
+
+
+def _embedded(
+    system: EmbeddingSystem, waveform: tuple[np.ndarray, int] | None, text: str
+) -> np.ndarray:
+    """The query, (dim,). Raises `ValueError` for words where the system reads none."""
+    if waveform is not None:
+        from qvim_kit.search.queries import embed_query
+
+        return embed_query(system, *waveform)
+    if not hasattr(system, "embed_text"):
+        raise ValueError(
+            f"--text: {system.name} reads no words; expected --system RUN/model, what "
             "`qvim train --preset dcase-6b -o RUN` made"
         )
-    return index.system.embed_text([text])[0]
+    return system.embed_text([text])[0]
+
+
+def _opened(library: Library, system: EmbeddingSystem, place: Path | None) -> SoundIndex:
+    """The index of a library, brought up to date; says on stderr what that took."""
+    from qvim_kit.search import SoundIndex
+
+    started = time.perf_counter()
+    index = SoundIndex.open(library, system, place)
+    counts = index.changes._asdict().items()
+    changes = ", ".join(f"{number:,} {what}" for what, number in counts if number) or "nothing new"
+    seconds = time.perf_counter() - started
+    by = f"indexed with {index.system_name} ({changes}; {seconds:.1f} s)"
+    print(f"{index.contents}, {by}", file=sys.stderr)
+    return index
+
+
+def _left_out(index: SoundIndex) -> str:
+    """The files that cannot be found by a voice, the first of them by name."""
+    from qvim_kit.search.library import counted
+
+    lines = [f"{counted(len(index.errors), 'file')} cannot be found by a voice:"]
+    for error in index.errors[:NAMED]:
+        lines.append(f"  {os.path.relpath(error.path, index.library.root)}: {error.reason}")
+    if (more := len(index.errors) - NAMED) > 0:
+        lines.append(f"  … and {more:,} more")
+    return "\n".join(lines)
 
 
 def _listing(hits: pd.DataFrame) -> str:
@@ -95,20 +203,3 @@ def _listing(hits: pd.DataFrame) -> str:
     width = len(str(len(hits)))
     rows = zip(hits["rank"], hits["score"], hits["name"], strict=True)
     return "\n".join(f"{rank:{width}}  {score:6.3f}  {name}" for rank, score, name in rows)
-
-
-def _opened(folder: Path, name: str, place: Path | None) -> SoundIndex:
-    """The index of a library, brought up to date; says on stderr what that took."""
-    from qvim_kit.search import SoundIndex, storage
-
-    source = folder
-    if storage.is_saved(folder) and place is None:
-        source, place = SoundIndex.load(folder).library, folder
-    elif not folder.is_dir():
-        raise ValueError(f"{folder}: {'a file' if folder.exists() else 'nothing'}, no folder")
-    system = system_by_name(name)
-    started = time.perf_counter()
-    index = SoundIndex.open(source, system, place)
-    seconds = time.perf_counter() - started
-    print(f"{index!r} ({index.changes}), {seconds:.1f} s", file=sys.stderr)
-    return index

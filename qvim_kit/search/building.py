@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
-from qvim_kit.search.library import Library, Sound, seconds_of
+from qvim_kit.search.library import Library, Sound, is_silent, seconds_of
 from qvim_kit.search.queries import unit
 
 if TYPE_CHECKING:
@@ -123,8 +123,11 @@ def no_sounds(library: Library) -> ValueError:
 def embed_units(
     system: EmbeddingSystem, paths: list[str], known: dict[str, np.ndarray]
 ) -> Iterator[tuple[str, str, np.ndarray | AudioError]]:
-    """As `EmbeddingSystem.embed_each`, with embeddings of length 1."""
+    """As `EmbeddingSystem.embed_each`, with embeddings of length 1, and an error for silence."""
     for path, key, embedding in system.embed_each(paths, "item", known):
+        if not isinstance(embedding, AudioError) and is_silent(path, system.heard):
+            reason = f"is silent in the {system.heard:g} s that are heard: no voice can imitate it"
+            embedding = AudioError(path, reason)
         if not isinstance(embedding, AudioError) and key not in known:
             try:
                 embedding = unit(embedding, path)

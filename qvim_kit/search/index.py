@@ -17,7 +17,7 @@ import numpy as np
 from qvim_kit.downloads.locks import locked
 from qvim_kit.search import storage
 from qvim_kit.search.building import Built, Changes, Progress, embed_library, fingerprint_of
-from qvim_kit.search.library import Library
+from qvim_kit.search.library import Library, counted
 from qvim_kit.search.table import SoundTable
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class SoundIndex(SoundTable):
             previous = None
             if storage.is_saved(folder):
                 try:
-                    previous = cls.load(folder, system)
+                    previous = cls._read(folder, system)
                 except storage.DamagedIndexError as error:
                     warnings.warn(f"{error}; it is built again", stacklevel=2)
             index = cls.build(library, system, previous=previous, progress=progress)
@@ -168,10 +168,18 @@ class SoundIndex(SoundTable):
             folder: where `save` or `open` put it.
             system: the one it was built with; without, only embeddings can be searched with.
 
-        Raises `SavedIndexError` if there is none, if it is damaged, or if it was built with
-        another system, or with one that has no fingerprint to tell it by.
+        Warns if the library's folder is not there any more. Raises `SavedIndexError` if there is
+        no index, if it is damaged, or if it was built with another system, or with one that has no
+        fingerprint to tell it by.
         """
-        table, library, built = storage.read_index(Path(folder))
+        index = cls._read(Path(folder), system)
+        if gone := storage.moved(folder, index.library):
+            warnings.warn(gone, stacklevel=2)
+        return index
+
+    @classmethod
+    def _read(cls, folder: Path, system: EmbeddingSystem | None) -> SoundIndex:
+        table, library, built = storage.read_index(folder)
         if system is not None:
             found = fingerprint_of(system)
             if found is None or found != table["fingerprint"]:
@@ -191,12 +199,16 @@ class SoundIndex(SoundTable):
     def _state(self) -> tuple:
         return self._built.rows, [str(error) for error in self.errors], self.library
 
+    @property
+    def contents(self) -> str:
+        """How many sounds in how many classes, in words."""
+        classes = counted(len(self.classes), "class", "classes")
+        return counted(len(self), "sound") + (f" in {classes}" if any(self.classes) else "")
+
     def __repr__(self) -> str:
-        unusable = f", {len(self.errors)} files not usable" if self.errors else ""
-        return (
-            f"SoundIndex of {self.system_name}: {len(self)} sounds in {len(self.classes)} classes, "
-            f"{self.embeddings.shape[1]} numbers each{unusable}"
-        )
+        unusable = f", {counted(len(self.errors), 'file')} not usable" if self.errors else ""
+        numbers = counted(self.embeddings.shape[1], "number")
+        return f"SoundIndex of {self.system_name}: {self.contents}, {numbers} each{unusable}"
 
     def _repr_html_(self) -> str:
         head = self.sounds[["name", "class", "seconds"]].head().round(2).to_html()

@@ -6,6 +6,7 @@ Notebook: 06_search_by_voice.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from qvim_kit.search.lance_store import Store, is_one_of, quoted, update
 from qvim_kit.search.library import Library
 from qvim_kit.search.queries import class_set, embed_query, unit, words_of
 from qvim_kit.search.storage import SavedIndexError
-from qvim_kit.search.table import check_k
+from qvim_kit.search.table import check_k, results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,13 +96,21 @@ class LanceIndex:
     ) -> LanceIndex:
         """Open an index as it is. Without a system, only embeddings can be searched with.
 
-        Raises `SavedIndexError` if there is none or another system's; `ImportError` as `build`.
+        Warns if the library's first sound is not there any more. Raises `SavedIndexError` if there
+        is no index or another system's; `ImportError` as `build`.
         """
         store = Store(uri, connection)
         if store.table is None:
             raise SavedIndexError(f"{uri}: holds no index; make one with LanceIndex.build")
         if system is not None:
             store.check(fingerprint_of(system) or "", system.name)
+        first = store.first_path()
+        if first and not os.path.exists(first):
+            warnings.warn(
+                f"{uri}: {first}, a sound of this index, is not there any more; if the library was "
+                "moved, LanceIndex.build(folder, system, uri) finds it where it is now",
+                stacklevel=2,
+            )
         return cls(store, system)
 
     @classmethod
@@ -166,10 +175,9 @@ class LanceIndex:
         else:
             embedding = self._unit_row(query)
         condition = where if isinstance(where, Condition) else self.where(where or "")
-        found = self._store.closest(embedding, int(k), condition, probes)
-        found = found.sort_values(["score", "name"], ascending=[False, True], ignore_index=True)
-        found.insert(0, "rank", np.arange(1, len(found) + 1))
-        return found
+        texts, scores = self._store.closest(embedding, int(k), condition, probes)
+        order = np.lexsort((texts[0].astype(str), -scores))
+        return results(texts[:, order], scores[order])
 
     def _unit_row(self, query: np.ndarray) -> np.ndarray:
         query, dim = np.asarray(query), self._store.dim

@@ -31,7 +31,6 @@ from qvim_kit.search.ranking import exact_scores
 from qvim_kit.search.storage import SavedIndexError
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow
 
     from qvim_kit.systems import EmbeddingSystem
@@ -101,6 +100,11 @@ class Store:
         path, *stamp = (stored[column].to_pylist() for column in columns)
         return dict(zip(path, zip(*stamp, strict=True), strict=True))
 
+    def first_path(self) -> str:
+        """The path of one sound; "" if there is none."""
+        found = self.table.search().select(["path"]).limit(1).to_arrow()["path"].to_pylist()
+        return found[0] if found else ""
+
     def put(self, rows: Sequence[Row], embeddings: np.ndarray, about: dict[str, str]) -> None:
         """Write rows and their embeddings (rows, dim); rows of the same paths are replaced."""
         if not rows:
@@ -130,16 +134,14 @@ class Store:
 
     def closest(
         self, embedding: np.ndarray, k: int, condition: str | None, probes: int | None
-    ) -> pd.DataFrame:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The rows closest to a unit embedding (dim,), exact unless only partitions are probed.
 
-        Columns name, class, score (cosine), path. Raises `ValueError` if there are no partitions.
+        Returns texts (3, found), which are name, class and path, and scores (found,), cosines.
+        Raises `ValueError` if there are no partitions.
         """
-        import pandas as pd
-
         if self.table is None or k == 0:
-            columns = {"name": str, "class": str, "score": float, "path": str}
-            return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+            return np.empty((3, 0), dtype=object), np.empty(0)
         search = self.table.search(embedding, vector_column_name="embedding")
         search = search.distance_type("dot").limit(k)
         search = search.select(["name", "class_name", "path", "embedding", "_distance"])
@@ -152,12 +154,11 @@ class Store:
         else:
             search = search.nprobes(probes)
         found = search.to_arrow()
-        texts = (found[column].to_pylist() for column in ("name", "class_name", "path"))
-        name, class_name, path = texts
+        texts = np.empty((3, len(found)), dtype=object)
+        texts[:] = [found[column].to_pylist() for column in ("name", "class_name", "path")]
         rows = found["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, self.dim)
         # LanceDB's own distances, 1 - cosine in float32, cannot tell small cosines apart.
-        scores = exact_scores(rows, np.arange(len(rows)), embedding)
-        return pd.DataFrame({"name": name, "class": class_name, "score": scores, "path": path})
+        return texts, exact_scores(rows, np.arange(len(rows)), embedding)
 
     def partition(self, partitions: int) -> None:
         """Sort the rows into partitions by their embeddings."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
 
 if TYPE_CHECKING:
@@ -50,13 +52,13 @@ class Library:
 
         Raises `ValueError` for a folder that is not there, and `TypeError` for anything else.
         """
-        from qvim_kit.datasets import RetrievalDataset
-
         if isinstance(source, Library):
             return source
         if isinstance(source, (str, os.PathLike)):
             _check_folder(source)
             return cls(os.path.abspath(source))
+        from qvim_kit.datasets import RetrievalDataset
+
         if isinstance(source, RetrievalDataset):
             rows = source.items[["item_id", "path", "class"]].itertuples(index=False, name=None)
             listing = tuple((name, os.path.abspath(path), kind) for name, path, kind in rows)
@@ -101,8 +103,8 @@ class Library:
 
 def _check_folder(folder: str | os.PathLike) -> None:
     if not os.path.isdir(folder):
-        found = "a file; pass single sounds as a list" if os.path.exists(folder) else "nothing"
-        raise ValueError(f"{os.fspath(folder)}: found {found}, expected a folder")
+        found = "a file" if os.path.exists(folder) else "nothing"
+        raise ValueError(f"{os.fspath(folder)}: found {found}, expected a folder of sounds")
 
 
 def _common_folder(paths: list[str]) -> str:
@@ -142,6 +144,26 @@ def _files_below(folder: str, errors: list[AudioError], seen: set[str]) -> Itera
             yield from _files_below(entry.path, errors, seen)
         elif entry.is_file():
             yield entry.path
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things in words: 1 sound, 2,000 sounds."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def is_silent(path: str | os.PathLike, seconds: float) -> bool:
+    """Whether the first seconds of a sound never reach -60 dBFS; read as far as is needed."""
+    import soundfile
+
+    from qvim_kit.datasets.listening import SILENCE
+
+    try:
+        with Path(path).open("rb") as handle, soundfile.SoundFile(handle) as sound:
+            frames = int(seconds * sound.samplerate)
+            blocks = sound.blocks(1 << 14, frames=frames, dtype="float32")
+            return not any(np.abs(block).max(initial=0) >= SILENCE for block in blocks)
+    except (OSError, TypeError, soundfile.LibsndfileError):
+        return False  # whatever it is, it is not silence
 
 
 def seconds_of(path: str | os.PathLike) -> float:

@@ -5,9 +5,11 @@ Notebook: 06_search_by_voice.
 
 from __future__ import annotations
 
+import math
 import os
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -52,9 +54,10 @@ def unit(embedding: np.ndarray, name: str) -> np.ndarray:
     Raises `ValueError`, which starts with ``name``, if it holds NaN or infinite numbers.
     """
     embedding = np.asarray(embedding, dtype=np.float64)
-    if not np.isfinite(embedding).all():
+    length = math.sqrt(embedding @ embedding)
+    if not math.isfinite(length):
         raise ValueError(f"{name}: its embedding holds NaN or infinite numbers")
-    return (embedding / (np.linalg.norm(embedding) or 1.0)).astype(np.float32)
+    return (embedding / (length or 1.0)).astype(np.float32)
 
 
 def _fitted(
@@ -103,6 +106,41 @@ def words_of(text: str) -> list[str]:
 def searched_text(name: str, class_name: str) -> str:
     """The folded text of a sound in which words are looked for."""
     return folded(f"{name} {class_name}")
+
+
+def classes_named(asked: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The classes of a library that are asked for, whatever their capitals, sorted.
+
+    Raises `ValueError` for names that no class has, with close ones, or all if there are few.
+    """
+    known = sorted(set(known))
+    found, unknown = set(), []
+    for name in asked:
+        same = [kind for kind in known if folded(kind) == folded(name)]
+        found.update([name] if name in known else same)
+        unknown += [] if same else [name]
+    if not unknown:
+        return sorted(found)
+    named = [kind for kind in known if kind]
+    if not named:
+        raise ValueError(
+            f"class {', '.join(unknown)}: the library has no classes (a sound's class is the "
+            "folder that it lies in); leave the class out"
+        )
+    raise ValueError(
+        "; ".join(f"class {name}: no sound has it{_instead(name, named)}" for name in unknown)
+    )
+
+
+def _instead(name: str, known: list[str]) -> str:
+    """What may have been meant by a name: what holds it, what is close to it, or what there is."""
+    by_fold = {folded(kind): kind for kind in known}
+    holding = [kind for fold, kind in by_fold.items() if folded(name) in fold]
+    close = [by_fold[fold] for fold in get_close_matches(folded(name), by_fold)]
+    if meant := list(dict.fromkeys([*holding, *close]))[:5]:
+        return f", did you mean {' or '.join(meant)}?"
+    more = f" … and {len(known) - 20} more" if len(known) > 20 else ""
+    return f", expected one of {', '.join(known[:20])}{more}"
 
 
 def class_set(classes: str | Iterable[str]) -> set[str]:

@@ -60,21 +60,24 @@ def _may_be_best(scores: np.ndarray, k: int, dim: int) -> np.ndarray:
     if k >= len(scores):
         return np.arange(len(scores))
     width = len(scores) // GROUPS
-    bound = scores
     if width >= 4 * k:
         # The k-th best of the groups' maxima is a lower bound of the k-th best score.
-        bound = scores[: width * GROUPS].reshape(GROUPS, width).max(axis=0)
-    kth = np.partition(bound, len(bound) - k)[len(bound) - k]
+        bound = np.maximum.reduce(scores[: width * GROUPS].reshape(GROUPS, width))
+    else:
+        bound = scores.copy()
+    bound.partition(len(bound) - k)
     # float32 sums of dim products of unit vectors err by far less than this.
-    return np.flatnonzero(scores >= kth - 1e-6 * np.sqrt(dim))
+    return (scores >= bound[len(bound) - k] - 1e-6 * dim**0.5).nonzero()[0]
 
 
 def exact_scores(embeddings: np.ndarray, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Cosine of the query (dim,) with chosen rows in float64, summed row by row."""
     query = query.astype(np.float64)
+    if rows.size * query.size <= 1 << 20:
+        return (embeddings[rows] * query).sum(axis=1)
     step = max(1, (1 << 20) // len(query))
     parts = [
         (embeddings[rows[start : start + step]] * query).sum(axis=1)
         for start in range(0, len(rows), step)
     ]
-    return np.concatenate(parts) if parts else np.empty(0)
+    return np.concatenate(parts)

@@ -92,7 +92,7 @@ def read_index(folder: Path) -> tuple[dict, Library, Built]:
             if before is not None and before["matrix"] == table["matrix"]:
                 raise _damaged(folder, f"{table['matrix']} is missing") from None
         except (ValueError, OSError, EOFError) as error:
-            raise _damaged(folder, f"{table['matrix']}: {error}") from None
+            raise _damaged(folder, _unlike(folder / table["matrix"], table["shape"])) from error
 
 
 def _read_table(folder: Path) -> tuple[dict, Library, list[Row], list[AudioError]]:
@@ -108,22 +108,41 @@ def _read_table(folder: Path) -> tuple[dict, Library, list[Row], list[AudioError
         library = Library(table["root"], listing and tuple(map(tuple, listing)))
         errors = [AudioError(path, reason) for path, reason in table["errors"]]
         _ = table["fingerprint"], table["system"]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _damaged(folder, f"{TABLE}: {error}") from None
-    except (KeyError, TypeError, IndexError) as error:
-        raise _damaged(folder, f"{TABLE} lacks or mistypes {error}") from None
+    except OSError as error:
+        raise _damaged(folder, f"{TABLE} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        size = (folder / TABLE).stat().st_size
+        raise _damaged(folder, f"{TABLE}: {size} bytes that are no whole JSON file") from error
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise _damaged(folder, f"{TABLE} lacks what an index holds, or mistypes it") from error
     return table, library, list(map(Row, *columns)), errors
 
 
 def _mapped(path: Path, shape: list[int]) -> np.ndarray:
+    """The matrix, mapped into memory. Raises `ValueError`, `OSError` or `EOFError` if damaged."""
     if 0 in shape:
         return np.zeros(shape, dtype=np.float32)  # nothing that could be mapped
     embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
     if embeddings.shape != tuple(shape) or embeddings.dtype != np.float32:
-        raise ValueError(
-            f"found {embeddings.dtype} {embeddings.shape}, expected float32 {tuple(shape)}"
-        )
+        raise ValueError("another matrix")
     return embeddings
+
+
+def _unlike(path: Path, shape: list[int]) -> str:
+    expected = " x ".join(map(str, shape))
+    size = path.stat().st_size if path.exists() else 0
+    return f"{path.name}: {size:,} bytes that are not the expected {expected} float32 numbers"
+
+
+def moved(folder: str | os.PathLike, library: Library) -> str:
+    """What to say where a saved index's library is not there any more; "" while it is."""
+    if os.path.isdir(library.root):
+        return ""
+    return (
+        f"{folder}: the sounds of this index were in {library.root}, where there is nothing any "
+        "more; plug the drive in, or, if they were moved, index them where they are now: "
+        f"qvim index NEW_FOLDER -o {folder} (what is embedded already is kept)"
+    )
 
 
 def _damaged(folder: Path, what: str) -> DamagedIndexError:

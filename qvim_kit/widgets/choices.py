@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,26 +12,37 @@ from typing import TYPE_CHECKING, Any
 from qvim_kit.downloads import DownloadError
 
 if TYPE_CHECKING:
+    from qvim_kit.datasets import RetrievalDataset
     from qvim_kit.systems import EmbeddingSystem
 
     System = EmbeddingSystem | Callable[[], EmbeddingSystem] | str
 
 FOLDER = "folder"  # the choice whose folder is typed
+MINI = "qvim-mini"
 TRAINING_FREE = "2DFT"  # needs no weights
+_mini_lock = threading.Lock()  # an example may be wanted while the library is built
 
 
 def library_choices() -> dict[str, str]:
     """Name → label of the data sets that are there, and of the mini one, which can be built."""
     from qvim_kit.datasets import DATASETS, DatasetError, find_layout
 
-    choices = {"qvim-mini": "the mini data set"}
+    choices = {MINI: "the mini data set"}
     for name in DATASETS:
         try:
             find_layout(name)
-        except DatasetError:
+        except (DatasetError, OSError):  # a folder that cannot be read is not there
             continue
         choices.setdefault(name, name)
     return choices
+
+
+def open_mini() -> RetrievalDataset:
+    """`load_mini`, which builds it if it has to, once at a time."""
+    from qvim_kit.datasets import load_mini
+
+    with _mini_lock:
+        return load_mini()
 
 
 def open_library(name: str, folder: str = "") -> Any:
@@ -41,7 +54,7 @@ def open_library(name: str, folder: str = "") -> Any:
     from qvim_kit.datasets import DatasetError, find_layout, open_dataset
 
     if name != FOLDER:
-        return open_dataset(name)
+        return open_mini() if name == MINI else open_dataset(name)
     path = Path(folder).expanduser()
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing"
@@ -58,8 +71,9 @@ class Systems:
 
     Args:
         systems: one, several or name → system. A system is an `EmbeddingSystem`, a function that
-            makes one, or a name that `EncoderSystem.from_pretrained` knows, or "2DFT". By default
-            the usual one, the 2DFT, and every AudioSet checkpoint in the cache.
+            makes one, or a name or folder that `systems.named.system_by_name` knows. By default
+            the usual one, the 2DFT, every AudioSet checkpoint in the cache, and the systems in
+            the data folder's ``runs`` that read words.
 
     Raises `TypeError` for anything else, and for two systems of the same name.
     """
@@ -67,7 +81,7 @@ class Systems:
     def __init__(self, systems: System | Iterable[System] | Mapping[str, System] | None = None):
         self.usual = systems is None
         if systems is None:
-            systems = usual_systems()
+            systems = {name: name for name in usual_systems()} | word_systems()
         elif isinstance(systems, str) or not isinstance(systems, Iterable):
             systems = [systems]
         if not isinstance(systems, Mapping):
@@ -80,6 +94,13 @@ class Systems:
             raise TypeError("systems: found none, expected at least one")
         self._known = {str(name): _checked(system) for name, system in systems.items()}
         self.names = list(self._known)
+
+    def reads_words(self, name: str) -> bool:
+        """Whether a system can be asked in words, as far as is known before it is loaded."""
+        system = self._known[name]
+        if isinstance(system, (str, os.PathLike)):
+            return _is_language_model(Path(system).expanduser())
+        return hasattr(system, "embed_text")
 
     def load(self, name: str) -> tuple[str, EmbeddingSystem, str]:
         """The name and the system that answer, and a warning where another had to, else "".
@@ -108,6 +129,26 @@ def usual_systems() -> list[str]:
     return list(dict.fromkeys([DEFAULT_SYSTEM, TRAINING_FREE, *sorted(cached)]))
 
 
+def word_systems() -> dict[str, str]:
+    """Name → folder of the models in the data folder's ``runs`` that read words.
+
+    Notebook 07 keeps one there.
+    """
+    from qvim_kit.paths import data_folder
+
+    folders = sorted(card.parent for card in (data_folder() / "runs").glob("*/card.json"))
+    return {folder.name: str(folder) for folder in folders if _is_language_model(folder)}
+
+
+def _is_language_model(folder: Path) -> bool:
+    """As `models.language.is_language_model`, without torch, which loads for seconds."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return card["architecture"]["name"] == "language"
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def _name_of(system: System) -> str:
     if isinstance(system, str):
         return TRAINING_FREE if system.lower() == TRAINING_FREE.lower() else system
@@ -124,9 +165,6 @@ def _checked(system: Any) -> System:
 
 
 def _made(system: Any) -> EmbeddingSystem:
-    from qvim_kit.systems import EncoderSystem, TwoDFT
+    from qvim_kit.systems.named import system_by_name
 
-    if isinstance(system, (str, os.PathLike)):
-        two_dft = str(system).lower() == TRAINING_FREE.lower()
-        return TwoDFT() if two_dft else EncoderSystem.from_pretrained(system)
-    return system()
+    return system_by_name(system) if isinstance(system, (str, os.PathLike)) else system()

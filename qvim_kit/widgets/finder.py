@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qvim_kit.search.library import counted
 from qvim_kit.widgets.choices import FOLDER, Systems, library_choices, open_library
 
 if TYPE_CHECKING:
@@ -121,14 +122,24 @@ class Finder:
 
     def _work(self, turn: int) -> None:
         from qvim_kit.search import SoundIndex
+        from qvim_kit.search.building import no_sounds
+        from qvim_kit.search.library import Library
 
         try:
             own = self._own is not None and self.name == self._own_name
-            source = self._own if own else open_library(self.name, self.folder)
+            source = Library.of(self._own if own else open_library(self.name, self.folder))
+            if not any(source.scan()):  # before systems are loaded, which takes seconds
+                raise no_sounds(source)
             indexes, warnings = {}, []
             for wanted in self.chosen:
                 self._report(turn, Status(text=f"Loading {wanted} …"))
-                name, system, warning = self.systems.load(wanted)
+                try:
+                    name, system, warning = self.systems.load(wanted)
+                except Exception as error:
+                    if not indexes:
+                        raise
+                    warnings.append(f"{wanted} cannot be loaded, so it is left out: {error}")
+                    continue
                 warnings += [warning] * bool(warning)
 
                 def progress(done: int, total: int, name: str = name) -> None:
@@ -187,12 +198,10 @@ def _ready(indexes: dict[str, SoundIndex], warnings: list[str]) -> Status:
     first = next(iter(indexes.values()))
     classes = first.sounds["class"].nunique()
     several = f" in {classes} categories" if classes > 1 else ""
-    text = f"{_counted(len(first), 'sound')}{several}, indexed with {' and '.join(indexes)}"
+    text = f"{counted(len(first), 'sound')}{several}, indexed with {' and '.join(indexes)}"
     errors = [str(error) for error in first.errors]
     if errors:
-        text += f"; {_counted(len(errors), 'file')} cannot be used"
-    return replace(Status(), phase="ready", text=text, warning="\n".join(warnings + errors[:20]))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+        text += f"; {counted(len(errors), 'file')} cannot be used"
+        more = [f"… and {len(errors) - 20} more"] if len(errors) > 20 else []
+        errors = errors[:20] + more
+    return replace(Status(), phase="ready", text=text, warning="\n".join(warnings + errors))

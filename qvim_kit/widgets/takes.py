@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, check_audio, load_audio
-from qvim_kit.datasets.listening import CLIPPED_SHARE, clipped_share
+from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
+from qvim_kit.search.recordings import LIMIT, OVERRUN, SHORTEST, judged, read_recording
 
-LIMIT = 12.0  # s; what the recorder records, and all that is kept of a longer file
-OVERRUN = 0.5  # s by which a recording may be longer than it was told to be
-SHORTEST = 0.1  # s
-SILENCE = -60.0  # dBFS; a loudest value below it is no recording
+__all__ = ["LIMIT", "OVERRUN", "Take", "make_take", "read_file", "sounding_part"]
+
 FRAME = 0.02  # s over which loudness is averaged to find silence
 MARGIN = 0.05  # s kept around what is heard
 RANGE = 35.0  # dB below the loudest frame that still count as sound
@@ -80,41 +77,14 @@ class Take:
 
 
 def make_take(name: str, waveform: np.ndarray, sample_rate: int, source: str) -> Take:
-    """Check a recording and trim the silence around it.
+    """Check a recording, as `search.recordings` judges it, and trim the silence around it.
 
     Args:
         waveform: (samples,), full scale is 1. Of more than 12 s, the first 12 s are kept.
 
     Raises `ValueError` for what cannot be searched with: nothing in it, or only silence.
     """
-    waveform = np.asarray(waveform, dtype=np.float32)
-    longest = round(LIMIT * sample_rate)
-    warning = ""
-    if len(waveform) > longest + OVERRUN * sample_rate:
-        warning = f"longer than {LIMIT:.0f} s: only its beginning is used"
-    waveform = waveform[:longest]
-    if not len(waveform):
-        raise ValueError("Nothing was recorded: no sound came in at all.")
-    if len(waveform) < SHORTEST * sample_rate:
-        seconds = len(waveform) / sample_rate
-        raise ValueError(f"Only {seconds:.2f} s were recorded. Record for longer before you stop.")
-    if not np.isfinite(waveform).all():
-        raise ValueError(f"{name} holds NaN or infinite values. Export it again.")
-    peak = 20 * np.log10(max(float(np.abs(waveform).max()), 1e-6))
-    if peak < SILENCE:
-        cure = (
-            "Is the right microphone chosen in the browser, and is it switched on?"
-            if source == "microphone"
-            else "Open another file."
-        )
-        level = "digital silence" if peak <= -119 else f"at most {peak:.0f} dBFS"
-        raise ValueError(f"Nothing was heard ({level}). {cure}")
-    share = clipped_share(waveform[:, None])
-    if share >= CLIPPED_SHARE:
-        warning = (
-            f"too loud: {share:.1%} of it is cut off. For a better search move back from the "
-            "microphone and record again"
-        )
+    waveform, warning = judged(name, waveform, sample_rate, source)
     start, end = sounding_part(waveform, sample_rate)
     return Take(name, waveform, int(sample_rate), start, end, source, warning)
 
@@ -145,17 +115,11 @@ def read_file(name: str, data: bytes) -> tuple[np.ndarray, int]:
     Of a long file the first 13 s are read. Raises `ValueError` with the file's own name for what
     libsndfile cannot decode.
     """
-    import soundfile
-
     suffix = Path(name).suffix.lower()
     with tempfile.TemporaryDirectory(prefix="qvim-upload-") as folder:
         path = Path(folder) / f"upload{suffix if suffix in AUDIO_SUFFIXES else ''}"
         path.write_bytes(data)
         try:
-            check_audio(path)
-            about = soundfile.info(os.fspath(path))
-            longer = about.frames > (LIMIT + 1) * about.samplerate
-            waveform = load_audio(path, about.samplerate, LIMIT + 1 if longer else None)
+            return read_recording(path)
         except AudioError as error:
             raise ValueError(f"{name}: {error.reason}") from None
-    return waveform, about.samplerate
