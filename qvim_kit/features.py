@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+import functools
 
 import numpy as np
 import torch
 import torchaudio
+from scipy import fft
 
 PRE_EMPHASIS = 0.97
 N_FFT, WINDOW, HOP = 1024, 800, 320  # samples at 32 kHz: 25 ms every 10 ms
@@ -170,26 +171,51 @@ def cqt(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:
 
     Shape: (…, samples) → (…, 63, frames), frames = 1 + samples // 64.
     """
+    waveforms = np.asarray(waveforms, dtype=np.float32)
+    frames = 1 + waveforms.shape[-1] // CQT_HOP
+    steps, filters = _cqt_filters(sample_rate, waveforms.shape[-1])
+    spectrum = fft.fft(waveforms, steps * CQT_HOP)
+    folded = np.zeros((*waveforms.shape[:-1], CQT_BINS, steps), np.complex64)
+    for bin_, (first, response) in enumerate(filters):
+        # To keep every hop-th sample of a signal is to fold its spectrum onto itself.
+        band = spectrum[..., first : first + response.size] * response.ravel()
+        folded[..., bin_, :] = band.reshape(*waveforms.shape[:-1], *response.shape).sum(-2)
+    return np.abs(fft.ifft(folded)[..., :frames]) * np.float32(2 / CQT_HOP)
+
+
+@functools.lru_cache(maxsize=4)
+def _cqt_filters(sample_rate: int, samples: int) -> tuple[int, list[tuple[int, np.ndarray]]]:
+    """Frames in a transform of so many samples, and each bin's filter in it.
+
+    A filter is the first frequency where it passes anything, a multiple of the frames, and its
+    response from there on, (folds, frames).
+    """
     import librosa
 
-    bins = {"sr": sample_rate, "filter_scale": 2.0}
     frequencies = librosa.cqt_frequencies(
         CQT_BINS, fmin=CQT_LOWEST_HZ, bins_per_octave=CQT_BINS_PER_OCTAVE
     )
-    lengths, _ = librosa.filters.wavelet_lengths(freqs=frequencies, **bins)
-    with warnings.catch_warnings():
-        # A sound shorter than the longest filter is padded, which is what we want.
-        warnings.filterwarnings("ignore", "n_fft=")
-        spectrum = librosa.cqt(
-            np.asarray(waveforms, dtype=np.float32),
-            hop_length=CQT_HOP,
-            fmin=CQT_LOWEST_HZ,
-            n_bins=CQT_BINS,
-            bins_per_octave=CQT_BINS_PER_OCTAVE,
-            **bins,
-        )
-    # librosa scales by 1 / sqrt(length); a sine keeps its amplitude with 2 / length.
-    return np.abs(spectrum) * (2 / np.sqrt(lengths))[:, None].astype(np.float32)
+    wavelets, lengths = librosa.filters.wavelet(
+        freqs=frequencies, sr=sample_rate, filter_scale=2.0, norm=1
+    )
+    # Long enough that no filter reaches around the end into the beginning.
+    steps = fft.next_fast_len(-(-(samples + int(max(lengths)) + 1) // CQT_HOP))
+    responses = fft.fft(_padded(wavelets, steps * CQT_HOP)).conj()
+    filters = []
+    for response in responses.astype(np.complex64):
+        passed = np.flatnonzero(np.abs(response) > 1e-5)
+        first, last = passed[0] // steps, passed[-1] // steps + 1
+        filters.append((first * steps, response[first * steps : last * steps].reshape(-1, steps)))
+    return steps, filters
+
+
+def _padded(wavelets: np.ndarray, size: int) -> np.ndarray:
+    """Wavelets (bins, samples) in so many samples, their middle at 0."""
+    middle = wavelets.shape[-1] // 2
+    found = np.zeros((len(wavelets), size), np.complex64)
+    found[:, : wavelets.shape[-1] - middle] = wavelets[:, middle:]
+    found[:, size - middle :] = wavelets[:, :middle]
+    return found
 
 
 def two_dft(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:

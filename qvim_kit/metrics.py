@@ -12,8 +12,8 @@ alike thus never beats chance, whatever the order of the columns. Source for tie
 Najork, "Computing Information Retrieval Performance Measures Efficiently in the Presence of
 Tied Scores", ECIR 2008.
 
-Only comparisons are made, no sums of similarities, so that their scale does not matter; and one
-query at a time, so that memory does not grow with their number.
+Only comparisons are made, no sums of similarities, so that their scale does not matter; and a few
+queries at a time, so that memory does not grow with their number.
 
 Notebook: 03_baselines.
 """
@@ -48,6 +48,11 @@ class Ranking(NamedTuple):
         Raises `ValueError` for shapes that differ, NaN, +inf, and queries without relevant item.
         """
         similarity, relevant = _checked(similarity, relevant)
+        queries = len(similarity)
+        if np.count_nonzero(relevant) == queries:
+            higher, tied = _around_the_one(similarity, relevant.argmax(1), among)
+            alone = np.zeros(queries, int)
+            return cls(np.arange(queries), higher, tied, alone, alone + 1, similarity.shape)
         entries = []
         for query, (scores, wanted) in enumerate(zip(similarity, relevant, strict=True)):
             found = np.sort(scores[wanted])
@@ -112,6 +117,22 @@ class Ranking(NamedTuple):
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
         return np.bincount(self.query, values, minlength=self.shape[0])
+
+
+def _around_the_one(
+    similarity: np.ndarray, relevant: np.ndarray, among: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items scored higher than the relevant one, whose column is (queries,), and as high."""
+    own = np.take_along_axis(similarity, relevant[:, None], axis=1)
+    counts, step = [], max(1, 250_000 // similarity.shape[1])  # comparisons that stay in the cache
+    for start in range(0, len(similarity), step):
+        rows = slice(start, start + step)
+        found = similarity[rows] > own[rows], similarity[rows] == own[rows]
+        if among is not None:
+            found = tuple(one & among[rows] for one in found)
+        counts.append([np.count_nonzero(one, axis=1) for one in found])
+    higher, tied = (np.concatenate(one) for one in zip(*counts, strict=True))
+    return higher, tied
 
 
 def ranks(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
