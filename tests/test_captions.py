@@ -1,11 +1,20 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from qvim_kit import effects
-from qvim_kit.datasets import DatasetError, RetrievalDataset, read_qvim_dev
+from qvim_kit.datasets import (
+    DatasetError,
+    DatasetWarning,
+    RetrievalDataset,
+    open_dataset,
+    read_captioned,
+    read_qvim_dev,
+)
 from qvim_kit.datasets.captioned import build_captioned
 from qvim_kit.datasets.captions import add_captions, caption, caption_queries
 from qvim_kit.datasets.mini import build_mini
@@ -206,9 +215,73 @@ def test_more_effects_with_captions(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*.wav")} == before
     longer = build_captioned(tmp_path / "a", 1, imitations=1, first=9, classes=["Bell"])
     assert len(longer.queries) == 1 and longer.queries["text"][0] and longer.queries["path"][0]
+    assert open_dataset(tmp_path / "a").fingerprint() == longer.fingerprint()
+    assert list(longer.queries["query_id"]) == ["Bell/Bell_9_imitation_1.wav"]
     assert words.query_paths["Bell/Bell_9.wav#1"] == longer.queries["text"][0]
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.txt").write_text("mine")
     with pytest.raises(DatasetError, match="not a captioned data set"):
         build_captioned(tmp_path / "b", 1)
     assert (tmp_path / "b" / "thesis.txt").exists()
+
+
+def captioned(folder, rows, files, header="file_name,caption", encoding="utf-8"):
+    """A folder of someone's own: sounds, none of them the same, and captions.csv."""
+    for number, name in enumerate(files):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, np.full(400, (number + 1) / 50), 8_000, format="WAV")
+    (folder / "captions.csv").write_bytes("\n".join([header, *rows]).encode(encoding))
+    return folder
+
+
+def test_a_folder_of_ones_own_with_captions(tmp_path):
+    long = "and then a bell rings " * 20_000  # more than the csv module takes by itself
+    rows = [
+        "dogs/rex.wav,a dog",
+        'dogs/rex.wav,"日本語, 🔔"',
+        "DOGS/Büro,a dog",
+        f"solo.wav,{long}",
+    ]
+    captioned(tmp_path, rows, ["dogs/rex.wav", "dogs/Bu\u0308ro.wav", "solo.wav"])
+    dataset = open_dataset(tmp_path)
+    assert dataset.items["class"].tolist() == ["dogs", "dogs", "solo.wav"]
+    assert dataset.queries["query_id"].tolist()[:2] == ["dogs/rex.wav#1", "dogs/rex.wav#2"]
+    assert dataset.queries["text"].tolist() == ["a dog", "日本語, 🔔", "a dog", long.strip()]
+    captioned(tmp_path, ["solo.wav,,one,"], [], "file_name,caption_1,caption_2,caption_3")
+    with pytest.warns(DatasetWarning, match="in no list and are left out: dogs/"):
+        assert read_captioned(tmp_path).queries["text"].tolist() == ["one"]
+
+
+def test_what_is_wrong_with_a_table_of_captions_is_named_with_its_row(tmp_path):
+    rows = ["a.wav,a dog", "gone.wav,a cat", "a.wav,  ", ",a bird"]
+    captioned(tmp_path, rows, ["a.wav"])
+    with pytest.raises(DatasetError) as error:
+        open_dataset(tmp_path)
+    assert error.value.problems == [
+        "captions.csv, row 3 (a.wav): there is no caption",
+        "captions.csv, row 4: file_name is empty",
+        "captions.csv, row 2 (gone.wav): there is no gone.wav",
+    ]
+    captioned(tmp_path, rows[:2], ["a.wav"])
+    with pytest.warns(DatasetWarning, match="left out 1 files: gone.wav"):
+        assert len(open_dataset(tmp_path, allow_missing=True).queries) == 1
+    for header, line, problem in (
+        ("file,caption", "a.wav,x", "there is no column 'file_name', found"),
+        ("file_name,text", "a.wav,x", "there is no column 'caption', found"),
+        ("file_name,caption", "", "there are no captions of sounds"),
+        ("file_name,caption", "a.wav,caf\u00e9", "row 1 .a.wav.: caption is not UTF-8"),
+    ):
+        captioned(tmp_path, [line], [], header, "latin-1")
+        with pytest.raises(DatasetError, match=problem):
+            open_dataset(tmp_path)
+
+
+def test_the_challenges_table_goes_before_captions(mini, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(Path(*Path(mini.items["path"][0]).parts[:-3]), tmp_path / "both")
+    (folder / "captions.csv").write_text("file_name,caption\nBell/Bell_1.wav,a bell")
+    assert len(open_dataset(folder).queries) == len(mini.queries)
+    (folder / "DEV Dataset.csv").unlink()
+    with pytest.warns(DatasetWarning):
+        assert open_dataset(folder).queries["text"].tolist() == ["a bell"]

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,72 @@ def test_problems_are_one_message_without_traceback(small, capsys, tmp_path):
     assert "4 scores missing" in capsys.readouterr().out
 
 
+def test_package_keywords_are_told_as_options(small, capsys, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(small[0], tmp_path / "small")
+    (folder / "Queries" / "Bell" / "Bell_1_imitation_1.wav").unlink()
+    evaluate = ["evaluate", str(small[1]), "--data", str(folder)]
+    assert main(evaluate) == 1
+    err = capsys.readouterr().err
+    assert "or pass --allow-missing to leave those rows out" in err and "=True" not in err
+    before = warnings.formatwarning
+    with pytest.warns(UserWarning, match="left out 1 files"):
+        assert main([*evaluate, "--allow-missing"]) == 0
+    assert "7 queries, 4 items ranked" in capsys.readouterr().out
+    assert warnings.formatwarning is before
+
+
+def test_warnings_are_one_line_without_source(monkeypatch, capsys):
+    from qvim_kit.cli import data
+
+    def warned(options):
+        print(warnings.formatwarning(UserWarning("a\nb"), UserWarning, "code.py", 7), end="")
+
+    monkeypatch.setattr(data, "_data_mini", warned)
+    assert main(["data", "mini"]) == 0
+    assert capsys.readouterr().out == "qvim: warning: a b\n"
+
+
+def test_ctrl_c_is_one_line(monkeypatch, capsys):
+    from qvim_kit.cli import data
+
+    def stopped(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "_data_mini", stopped)
+    assert main(["data", "mini"]) == 130
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == "qvim: stopped\n"
+
+
+def test_train_lists_its_presets(capsys):
+    from qvim_kit.cli.train import PRESETS
+    from qvim_kit.training.language_presets import LANGUAGE_PRESETS
+    from qvim_kit.training.presets import PRESETS as VOICE_PRESETS
+
+    assert {*PRESETS} == {*VOICE_PRESETS, *LANGUAGE_PRESETS}
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out and line in out for name, line in PRESETS.items())
+    assert all(len(line) <= 80 for line in out.splitlines()[-len(PRESETS) :])
+
+
+def test_train_refuses_before_any_work(small, capsys, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.ckpt").write_text("")
+    train = ["train", "--preset", "laptop", "--data", str(tmp_path / "nowhere")]
+    assert main([*train, "-o", str(tmp_path / "run")]) == 1
+    err = capsys.readouterr().err
+    assert "holds last.ckpt of an earlier run; continue it with --resume" in err
+    assert main([*train[:2], "laptob", *train[3:], "-o", str(tmp_path / "new")]) == 1
+    assert "--preset laptob: did you mean laptop?" in capsys.readouterr().err
+    words = ["train", "--preset", "dcase-6b", "--data", str(small[0] / "Items")]
+    assert main([*words, "--hold-out", "Bell", "-o", str(tmp_path / "new")]) == 1
+    assert "holds no data set" in capsys.readouterr().err
+
+
 def test_embed_keeps_the_good_and_names_the_bad(small, capsys, tmp_path):
     folder, _ = small
     sounds = tmp_path / "sounds"
@@ -80,8 +147,8 @@ def test_embed_states_what_it_looked_for(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "._debris.wav").write_text("what macOS leaves beside its files")
     for folder, message in (
-        (tmp_path / "absent", "nothing, no folder"),
-        (tmp_path / "file", "a file, no folder"),
+        (tmp_path / "absent", "found nothing, expected a folder"),
+        (tmp_path / "file", "found a file, expected a folder"),
         (tmp_path, "no audio files"),
     ):
         assert main(["embed", str(folder), "-o", str(tmp_path / "x.npz"), "--system", "2dft"]) == 1
@@ -96,7 +163,8 @@ def test_embed_states_what_it_looked_for(capsys, tmp_path):
         assert main(["embed", str(tmp_path), "-o", str(output), "--system", "2DFT"]) == 1
         assert message in capsys.readouterr().err
     assert main(["embed", str(tmp_path), "-o", str(tmp_path / "x"), "--system", "mfcc"]) == 1
-    assert "--system mfcc: expected 2dft, m-vggish, qvim-mn04, mn01_as, " in capsys.readouterr().err
+    found = "system: found 'mfcc', expected one of 2dft, m-vggish, qvim-mn04, mn01_as, "
+    assert found in capsys.readouterr().err
 
 
 def test_embed_without_weights_says_which_file_to_put_where(capsys, tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def test_every_sound_that_can_be_imitated_is(library, tmp_path):
     assert set(record["items"]) == set(dataset.items["item_id"])
     reasons = "\n".join(record["left_out"])
     assert len(record["left_out"]) == 3
-    assert "empty.wav: silent" in reasons and "tick.wav: shorter than 0.06 s" in reasons
+    assert "empty.wav: silent" in reasons and "tick.wav: 0.020 s of sound, expected" in reasons
     assert "broken.wav" in reasons
     assert open_dataset(tmp_path / "out").fingerprint() == dataset.fingerprint()
 
@@ -91,9 +91,10 @@ def test_recorded_voices_take_their_share(library, tmp_path):
         assert len(one) != len(other) or not np.allclose(one, other, atol=0.01)
 
 
-@pytest.mark.parametrize("wrong", [{"takes": 0}, {"workers": 0}, {"mosaic": 1.5}])
+@pytest.mark.parametrize("wrong", [{"takes": 0}, {"workers": 0}, {"mosaic": 1.5}, {"seed": -1}])
 def test_arguments_that_cannot_be_are_named_before_any_work(library, tmp_path, wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} {next(iter(wrong.values()))}"):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"^{name}: found {value}, expected [^;]*$"):
         imitate_sounds(library, tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
 
@@ -107,4 +108,17 @@ def test_no_sound_and_no_folder_are_told(tmp_path):
     soundfile.write(tmp_path / "nothing" / "a.wav", np.zeros(8000), 16_000)
     with pytest.raises(DatasetError, match="None of its sounds can be imitated"):
         imitate_sounds(tmp_path / "nothing", tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out-*"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_voices_that_are_none_are_told_with_their_folder(library, tmp_path, workers):
+    tone(tmp_path / "voices" / "anna" / "ah.wav", 220, seconds=0.1)
+    for folder, problem in (
+        ("voices", "no recording of 0.3 s or longer"),
+        ("no", "no such folder"),
+    ):
+        with pytest.raises(DatasetError, match=rf"{folder}: 1 problem(?s:.*){problem}"):
+            options = {"voices": tmp_path / folder, "workers": workers}
+            imitate_sounds(library, tmp_path / "out", takes=1, **options)
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out-*"))

@@ -64,10 +64,10 @@ def test_mini_stands_in_only_for_the_default_path(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert open_data().fingerprint() == mini.fingerprint()
     assert "mini data set stands in" in capsys.readouterr().out
-    with pytest.raises(DatasetError, match="my-data(?s:.*)found nothing, no folder"):
+    with pytest.raises(DatasetError, match="my-data(?s:.*)found nothing, expected a folder"):
         open_data("my-data")
     (tmp_path / "my-file").write_text("")
-    with pytest.raises(DatasetError, match="found a file, no folder"):
+    with pytest.raises(DatasetError, match="found a file, expected a folder"):
         open_data("my-file")
     with pytest.raises(DatasetError, match="DATA_PATH(?s:.*)found None"):
         open_data(None)

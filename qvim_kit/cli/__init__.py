@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+import warnings
 from pathlib import Path
 
 from qvim_kit import __version__
@@ -14,16 +16,33 @@ from qvim_kit.cli import data, demo, machine, organiser, search, submission, sys
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. What a user can mend prints no traceback."""
     options = _parsed(arguments)
+    shown, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         return options.run(options) or 0
     except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
         if os.environ.get("QVIM_DEBUG"):
             raise
-        print(f"qvim: {error}", file=sys.stderr)
+        print(f"qvim: {_in_options(str(error), options)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("qvim: stopped", file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = shown
+
+
+def _warning(message: Warning | str, *where: object) -> str:
+    """One line, without the source that warns: it is not the user's."""
+    return f"qvim: warning: {' '.join(str(message).split())}\n"
+
+
+def _in_options(message: str, options: argparse.Namespace) -> str:
+    """What the package calls ``overwrite=True`` is ``--overwrite`` to who types a command."""
+
+    def option(found: re.Match) -> str:
+        return f"--{found[1].replace('_', '-')}" if hasattr(options, found[1]) else found[0]
+
+    return re.sub(r"\b([a-z_]+)=True\b(?: \(--[a-z-]+\))?", option, message)
 
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:

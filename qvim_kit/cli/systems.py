@@ -14,6 +14,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="score a similarities.json")
     evaluate.add_argument("similarities", type=Path, help="query id → item id → score, as JSON")
     evaluate.add_argument("--data", required=True, help="a folder, or the name of a data set")
+    add_allow_missing(evaluate)
     evaluate.add_argument("--name", help="of the system (default: the file's)")
     evaluate.add_argument(
         "--pool", choices=("all", "imitated"), default="all", help="which items are ranked"
@@ -39,11 +40,18 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     test.add_argument("--protocol", required=True, choices=protocols)
     test.add_argument("--system", required=True, help="2dft, m-vggish, mn10_as, a folder or file")
     test.add_argument("--data", required=True, help="a folder, or the name of a data set")
+    add_allow_missing(test)
     test.add_argument("--fold", default="all", help="of the coarse protocol (default: all)")
     test.add_argument("--folds", type=Path, help="the folder with the published fold files")
     test.add_argument("--sample-rate", type=int, default=8_000, help="of the 2dft, Hz")
     test.add_argument("--duration", type=float, help="of clips, s (2dft: 5, m-vggish: 15.4)")
     test.set_defaults(run=_test)
+
+
+def add_allow_missing(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow-missing", action="store_true", help="leave out of the data what has no file"
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -52,7 +60,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     report = evaluate(
         options.similarities,
-        open_dataset(options.data),
+        open_dataset(options.data, allow_missing=options.allow_missing),
         system=options.name or options.similarities.stem,
         pool=options.pool,
         missing=options.missing,
@@ -62,6 +70,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _embed(options: argparse.Namespace) -> int:
     import numpy as np
+
+    from qvim_kit.systems.named import system_by_name
 
     paths = sounds_in(options.folder)
     output = _output_file(options.output, ".npz")
@@ -82,7 +92,8 @@ def sounds_in(folder: Path) -> list[Path]:
     from qvim_kit.audio import AUDIO_SUFFIXES
 
     if not folder.is_dir():
-        raise ValueError(f"{folder}: {'a file' if folder.exists() else 'nothing'}, no folder")
+        found = "a file" if folder.exists() else "nothing"
+        raise ValueError(f"{folder}: found {found}, expected a folder of sounds")
     paths = sorted(
         path
         for path in folder.rglob("*")
@@ -92,30 +103,6 @@ def sounds_in(folder: Path) -> list[Path]:
         kinds = " ".join(sorted(AUDIO_SUFFIXES))
         raise ValueError(f"{folder}: no audio files in it (looked for {kinds})")
     return paths
-
-
-def system_by_name(name: str, sample_rate: int = 8_000, duration: float | None = None):
-    """A system by its name, or the folder or published checkpoint that it is loaded from."""
-    from qvim_kit.models.language import is_language_model
-    from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS
-    from qvim_kit.models.storage import shipped
-    from qvim_kit.systems import DualEncoderSystem, EncoderSystem, MVGGish, TwoDFT
-    from qvim_kit.systems.language import LanguageSystem
-
-    if name.lower() == "2dft":
-        return TwoDFT(sample_rate, 5.0 if duration is None else duration)
-    if name.lower() == "m-vggish":
-        return MVGGish(duration=15.4 if duration is None else duration)
-    if Path(name).is_file():
-        from qvim_kit.models.published import load_published
-
-        return DualEncoderSystem(load_published(name), name=Path(name).stem)
-    if name not in (names := [*shipped(), *AUDIOSET_CHECKPOINTS]) and not Path(name).is_dir():
-        known = ", ".join(names)
-        raise ValueError(f"--system {name}: expected 2dft, m-vggish, {known}, a folder or a file")
-    if is_language_model(name):
-        return LanguageSystem.from_pretrained(name)
-    return EncoderSystem.from_pretrained(name)
 
 
 def _output_file(path: Path, suffix: str) -> Path:
@@ -129,12 +116,13 @@ def _output_file(path: Path, suffix: str) -> Path:
 
 
 def _test(options: argparse.Namespace) -> None:
-    from qvim_kit import protocols
-    from qvim_kit.clotho_protocol import run_clotho
+    from qvim_kit import clotho_protocol, protocols
     from qvim_kit.datasets import open_dataset
+    from qvim_kit.systems.named import system_by_name
 
-    dataset = open_dataset(options.data)
+    dataset = open_dataset(options.data, allow_missing=options.allow_missing)
     system = system_by_name(options.system, options.sample_rate, options.duration)
+    published = f"published MRR\n{protocols.beside_published(options.protocol)}"
     if options.protocol == "coarse":
         folds = protocols.coarse_folds(dataset, options.folds)
         if options.fold != "all":
@@ -146,13 +134,11 @@ def _test(options: argparse.Namespace) -> None:
     elif options.protocol == "fine":
         table = protocols.run_fine(system, dataset)
     elif options.protocol == "clotho":
-        table = run_clotho(system, dataset)
+        dataset = clotho_protocol.held_out(system, dataset)
+        table = clotho_protocol.measure_words(system, dataset)
+        published = clotho_protocol.about_published(dataset)
     else:
         table = protocols.run_qvim_dev(system, dataset, system.name)
-    print(f"{system.name} on {dataset!r}\n\n{table.round(4).to_string()}")
-    if note := protocols.doubt(options.protocol, dataset):
+    print(f"{system.name} on {dataset!r}\n\n{table.round(4).to_string(na_rep='')}")
+    for note in filter(None, (protocols.doubt(options.protocol, dataset), published)):
         print(f"\n{note}")
-    published = "MRR"
-    if options.protocol == "clotho":
-        published = "(DCASE 2023 task 6b baseline, which trains CNN14 too; not verified here)"
-    print(f"\npublished {published}\n{protocols.beside_published(options.protocol)}")

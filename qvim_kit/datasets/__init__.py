@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from qvim_kit.datasets.caption_table import CAPTION_TABLE, read_captioned
 from qvim_kit.datasets.clotho import read_clotho
 from qvim_kit.datasets.listings import DatasetWarning
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
@@ -28,6 +29,7 @@ __all__ = [
     "hash_file",
     "load_mini",
     "open_dataset",
+    "read_captioned",
     "read_clotho",
     "read_qvim_dev",
     "read_vimsketch",
@@ -59,6 +61,12 @@ DATASETS = {
         read_clotho, (("clotho_captions_development.csv",), ("clotho_captions_evaluation.csv",))
     ),
 }
+# What a folder is taken for, by the first that fits. Captions beside a challenge's table are extra.
+LAYOUTS = {
+    "the challenge's": Layout(read_qvim_dev, ((QVIM_DEV_TABLE,),)),
+    "sounds with captions": Layout(read_captioned, ((CAPTION_TABLE,),)),
+    **DATASETS,
+}
 
 
 def load_mini(folder: str | os.PathLike | None = None) -> RetrievalDataset:
@@ -84,8 +92,9 @@ def open_dataset(
     Args:
         name_or_folder: the name of a data set ("qvim-mini", "qvim-dev", "vimsketch",
             "vocal-imitation-set", "vocalsketch", "clotho"), which is looked for in the data
-            folder; or any folder that has the layout of one of them, also if the layout begins
-            one folder deeper. A folder that bears such a name is meant by "./vimsketch".
+            folder; or any folder that has the layout of one of them, or holds sounds with a table
+            of captions (`read_captioned`), also if the layout begins one folder deeper. A folder
+            that bears such a name is meant by "./vimsketch".
         allow_missing: leave out rows whose files are missing, with a warning.
 
     Raises `DatasetError`: where nothing is found it says how to fetch the data set or what a
@@ -125,8 +134,8 @@ def find_layout(
             raise DatasetError(folder, inside, "It holds several data sets; open one of them.")
     known = "; ".join(
         f"{name} has {' or '.join(' and '.join(mark) for mark in layout.marks)}"
-        for name, layout in DATASETS.items()
-        if name != "qvim-mini"
+        for name, layout in LAYOUTS.items()
+        if name not in ("the challenge's", "qvim-mini")
     )
     raise DatasetError(folder, ["holds no data set of a known layout"], f"Expected: {known}.")
 
@@ -138,14 +147,14 @@ def _find_named(name: str, folder: Path) -> tuple[Callable[..., RetrievalDataset
         remedy = f"Run `qvim {how}`, or unpack it there (QVIM_DATA sets another data folder)."
         raise DatasetError(name, [f"is not in {folder}"], remedy)
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    fitting = [path for path in (folder, *inside) if _layout_of(path) == layout]
+    fitting = [path for path in (folder, *inside) if _is(path, layout)]
     # Where nothing fits, the reader says what is not there.
     return layout.read, fitting[0] if fitting else folder
 
 
 def _layout_of(folder: Path) -> Layout | None:
-    for layout in DATASETS.values():
-        for mark in layout.marks:
-            if all((folder / name).exists() for name in mark):
-                return layout
-    return None
+    return next((layout for layout in LAYOUTS.values() if _is(folder, layout)), None)
+
+
+def _is(folder: Path, layout: Layout) -> bool:
+    return any(all((folder / name).exists() for name in mark) for mark in layout.marks)

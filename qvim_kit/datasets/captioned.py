@@ -1,10 +1,13 @@
 """More synthesised effects with captions than the mini data set has, to train with words on.
 
+The folder that is written is one that `open_dataset` reads: sounds, and a table of captions.
+
 Notebook: 07_search_by_text.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -14,12 +17,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from qvim_kit import effects, synth
-from qvim_kit.datasets.captions import PARAMETERS, add_captions, caption_queries
+from qvim_kit.datasets import caption_words, captions
+from qvim_kit.datasets.caption_table import CAPTION_TABLE, read_captioned
+from qvim_kit.datasets.captions import CAPTIONS, PARAMETERS, caption
 from qvim_kit.datasets.mini import EFFECTS_PER_CLASS
-from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
+from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 
 SAMPLE_RATE = 32_000
 AFTER_MINI = EFFECTS_PER_CLASS + 1  # the mini data set holds the effects 1 to 8 of each class
@@ -60,19 +64,7 @@ def build_captioned(
     built = (folder / RECIPE).is_file() and (folder / RECIPE).read_text() == recipe
     if not built or len(list(folder.glob("*/*/*.wav"))) != sounds:
         _build(folder, made, imitations, recipe)
-    items = [(name, str(folder / "Items" / name), c) for c, n in made for name in [_item(c, n)]]
-    # As long as there are no imitations, `caption_queries` needs queries to replace.
-    queries = [
-        (_query(c, n, k), str(folder / "Queries" / _query(c, n, k)), c, _item(c, n))
-        for c, n in made
-        for k in range(1, max(imitations, 1) + 1)
-    ]
-    dataset = RetrievalDataset(
-        pd.DataFrame(items, columns=ITEM_COLUMNS),
-        pd.DataFrame(queries, columns=QUERY_COLUMNS),
-        folder.name,
-    )
-    return add_captions(dataset) if imitations else caption_queries(dataset)
+    return read_captioned(folder)
 
 
 def _item(kind: str, number: int) -> str:
@@ -87,7 +79,8 @@ def _recipe(made: list[tuple[str, int]], imitations: int) -> str:
     """Changes with whatever the sounds are made from, so that a stale folder is built again."""
     digest = hashlib.sha256(f"{made} {imitations}".encode())
     voice = sorted(Path(synth.__file__).parent.glob("*.py")) if imitations else []
-    for source in (effects.__file__, *voice, __file__):
+    words = (captions.__file__, caption_words.__file__)
+    for source in (effects.__file__, *voice, *words, __file__):
         digest.update(Path(source).read_bytes())
     return digest.hexdigest()
 
@@ -112,6 +105,7 @@ def _build(folder: Path, made: list[tuple[str, int]], imitations: int, recipe: s
             for k in range(1, imitations + 1):
                 voice = synth.imitate(effect, SAMPLE_RATE, synth.Speaker.random(seed + k))
                 _write(workshop / "Queries" / _query(kind, number, k), voice)
+        _write_captions(workshop / CAPTION_TABLE, made, imitations, parameters)
         (workshop / PARAMETERS).write_text(json.dumps(parameters, indent=1), encoding="utf-8")
         (workshop / RECIPE).write_text(recipe)
         shutil.rmtree(folder, ignore_errors=True)  # an older one, or nothing
@@ -125,3 +119,17 @@ def _write(path: Path, waveform: np.ndarray) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16")
+
+
+def _write_captions(
+    path: Path, made: list[tuple[str, int]], imitations: int, parameters: dict[str, dict]
+) -> None:
+    """A row a caption: five of each effect, or one beside each imitation."""
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["file_name", "imitation", "caption"])
+        for kind, number in made:
+            for k in range(1, (imitations or CAPTIONS) + 1):
+                voice = _query(kind, number, k) if imitations else ""
+                item = _item(kind, number)
+                writer.writerow([item, voice, caption(kind, parameters[item], k)])

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qvim_kit.datasets.listings import AudioFolder, DatasetWarning, read_rows, require, settle
+from qvim_kit.datasets.caption_table import Clips, caption_rows
+from qvim_kit.datasets.listings import DatasetWarning, require, settle
 from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
 from qvim_kit.downloads.catalogue import SPLITS  # and how many clips each has in version 2.1
 
@@ -45,17 +46,19 @@ def read_clotho(folder: str | os.PathLike, *, allow_missing: bool = False) -> Re
     unlisted: list[str] = []
     items, queries = [], []
     for split in present:
-        clips = _Clips(folder / split)
-        rows = _rows(_table(folder, split), problems)
-        for where, name, captions in rows:
+        clips = Clips(folder / split)
+        rows = caption_rows(_table(folder, split), problems, CAPTION_COLUMNS)
+        for where, row, captions in rows:
+            name = row["file_name"]
             found = clips.find(name)
             if found is None:
                 missing[f"{split}/{name}"] = f"{where}: there is no {split}/{name}"
                 continue
             item = f"{split}/{found}"
             items.append((item, str(clips.files.paths[found]), item, split))
-            queries += [(f"{item}#{n}", "", item, item, c, split) for n, c in captions.items()]
-        known = {clips.find(name) for _, name, _ in rows}
+            numbered = enumerate(captions.values(), start=1)
+            queries += [(f"{item}#{n}", "", item, item, text, split) for n, text in numbered]
+        known = {clips.find(row["file_name"]) for _, row, _ in rows}
         unlisted += [f"{split}/{name}" for name in clips.files.paths if name not in known]
     settle(folder, problems, missing, unlisted, allow_missing)
     _warn_of_counts(folder, present, [item[3] for item in items])
@@ -83,39 +86,6 @@ def clotho_split(dataset: RetrievalDataset, split: str) -> RetrievalDataset:
 
 def _table(folder: Path, split: str) -> Path:
     return folder / TABLE.format(split)
-
-
-def _rows(path: Path, problems: list[str]) -> list[tuple[str, str, dict[int, str]]]:
-    """(where it stands, file name, number → caption) of each row; adds what is wrong."""
-    rows, seen = [], {}
-    for number, row in enumerate(read_rows(path, ["file_name", *CAPTION_COLUMNS]), start=1):
-        name = row["file_name"]
-        where = f"{path.name}, row {number} ({name})"
-        if not name:
-            problems.append(f"{path.name}, row {number}: file_name is empty")
-        elif seen.setdefault(name, number) != number:
-            problems.append(f"{where}: {name} stands in row {seen[name]}, too")
-        else:
-            captions = {}
-            for n, column in enumerate(CAPTION_COLUMNS, start=1):
-                captions[n] = " ".join(row.get(column, "").split())
-                if not captions[n]:
-                    problems.append(f"{where}: {column} is empty")
-                elif "\ufffd" in captions[n]:
-                    problems.append(f"{where}: {column} is not UTF-8; save the table as UTF-8")
-            rows.append((where, name, captions))
-    return rows
-
-
-class _Clips:
-    """The clips of a split, also by names that lost the spaces at their ends."""
-
-    def __init__(self, folder: Path):
-        self.files = AudioFolder(folder)
-        self._stripped = {name.strip(): name for name in self.files.paths}
-
-    def find(self, name: str) -> str | None:
-        return self.files.find(name) or self._stripped.get(name)
 
 
 def _warn_of_counts(folder: Path, present: list[str], found: list[str]) -> None:

@@ -51,21 +51,16 @@ def imitate_sounds(
         folder: for the data set; made beside it and moved there when complete.
         takes: imitations of each sound.
         seed: of the speakers, which are ``synth.Speaker.random`` of seed + 1 000 and up.
-        voices: a folder with a folder of recordings for each of several speakers; a share
-            ``mosaic`` of the takes is then pieced together from grains of them.
+        voices: a folder with a folder of recordings, 0.3 s or longer, for each of several
+            speakers; a share ``mosaic`` of the takes is then pieced together from grains of them.
         workers: processes.
 
-    Raises `DatasetError` where there is no sound, or the folder holds something else, and
-    `ValueError` for arguments that cannot be.
+    Raises `DatasetError` where there is no sound or no voice, or the folder holds something else,
+    and `ValueError` for arguments that cannot be.
     """
     from tqdm.auto import tqdm
 
-    whole = isinstance(takes, int) and takes >= 1 and isinstance(workers, int) and workers >= 1
-    if not whole or not 0 <= mosaic <= 1:
-        raise ValueError(
-            f"found takes {takes!r}, workers {workers!r} and mosaic {mosaic!r}; expected whole "
-            "numbers of 1 or more, and a share from 0 to 1"
-        )
+    _check(takes, seed, mosaic, workers)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     folder = Path(folder).absolute()
     files = _sounds(sources)
@@ -81,7 +76,7 @@ def imitate_sounds(
     workshop.chmod(0o755)
     jobs = [(str(path), name, takes, seed, str(workshop), mosaic) for path, name in files.items()]
     try:
-        with _pool(workers, voices) as run:
+        with _pool(workers, _read_voices(voices)) as run:
             bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
             rows = list(bar)
         _write(workshop, list(files), rows, recipe)
@@ -91,6 +86,18 @@ def imitate_sounds(
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return read_qvim_dev(folder)
+
+
+def _check(takes: int, seed: int, mosaic: float, workers: int) -> None:
+    problems = [
+        f"{name}: found {value!r}, expected a whole number of {least} or more"
+        for name, value, least in (("takes", takes, 1), ("seed", seed, 0), ("workers", workers, 1))
+        if not isinstance(value, int) or value < least
+    ]
+    if not 0 <= mosaic <= 1:
+        problems.append(f"mosaic: found {mosaic!r}, expected a share from 0 to 1")
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def _sounds(sources: list[str | os.PathLike]) -> dict[Path, str]:
@@ -127,19 +134,19 @@ def _recipe(files: dict[Path, str], takes, seed, voices, mosaic) -> str:
 
 
 class _pool:
-    """``map`` of this process, or of several; each reads the voices once."""
+    """``map`` of this process, or of several; each is given the voices once."""
 
-    def __init__(self, workers: int, voices: str | os.PathLike | None):
+    def __init__(self, workers: int, voices: synth.VoiceGrains | None):
         self.workers, self.voices = workers, voices
 
     def __enter__(self):
         if self.workers <= 1:
-            _read_voices(self.voices)
+            _take_voices(self.voices)
             return map
         self.pool = ProcessPoolExecutor(
             self.workers,
             multiprocessing.get_context("spawn"),
-            initializer=_read_voices,
+            initializer=_take_voices,
             initargs=(self.voices,),
         )
         return self.pool.map
@@ -152,9 +159,23 @@ class _pool:
 _VOICES = None
 
 
-def _read_voices(voices: str | os.PathLike | None) -> None:
+def _take_voices(voices: synth.VoiceGrains | None) -> None:
     global _VOICES
-    _VOICES = synth.VoiceGrains.from_folder(voices) if voices else None
+    _VOICES = voices
+
+
+def _read_voices(folder: str | os.PathLike | None) -> synth.VoiceGrains | None:
+    if folder is None:
+        return None
+    if not Path(folder).is_dir():
+        raise DatasetError(folder, ["no such folder"], "Name a folder of recorded voices.")
+    try:
+        return synth.VoiceGrains.from_folder(folder)
+    except AudioError:
+        raise
+    except ValueError:
+        problem = "no recording of 0.3 s or longer in it, to take voices from"
+        raise DatasetError(folder, [problem], "Expected a folder for each speaker.") from None
 
 
 def _imitate_one(job: tuple) -> tuple[str, list[str]] | str:
@@ -170,7 +191,8 @@ def _imitate_one(job: tuple) -> tuple[str, list[str]] | str:
         return f"{path}: silent"
     sound = prepare(sound, SAMPLE_RATE)[: round(LONGEST_S * SAMPLE_RATE)]
     if len(sound) < SHORTEST_S * SAMPLE_RATE:
-        return f"{path}: shorter than {SHORTEST_S} s"
+        seconds = len(sound) / SAMPLE_RATE
+        return f"{path}: {seconds:.3f} s of sound, expected {SHORTEST_S} s or more"
     rng = np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()[:8]])
     queries = []
     for take in range(takes):

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ from qvim_kit.features import LogMel
 from qvim_kit.models.cnn14 import Cnn14, DcaseLogMel
 from qvim_kit.models.mobilenet import CheckpointError, MobileNet
 from qvim_kit.models.storage import (
-    ABSENT,
     CARD,
     FORMAT,
     WEIGHTS,
+    CardKey,
     differences,
     find_files,
     is_natural,
@@ -45,7 +45,7 @@ from qvim_kit.models.storage import (
 
 TRUNKS = {"mobilenet": (MobileNet, LogMel), "cnn14": (Cnn14, DcaseLogMel)}
 # What a card must say for its model to be built: key, what is expected, whether it is met.
-CARD_KEYS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+CARD_KEYS: tuple[CardKey, ...] = (
     ("format", f"{FORMAT}, which this version of the kit reads", lambda v: v == FORMAT),
     ("architecture.name", "'language'", lambda v: v == "language"),
     (
@@ -81,6 +81,8 @@ class LanguageModel(nn.Module):
     Attributes:
         front_end: waveform → log-mel: `LogMel` for a MobileNet, `DcaseLogMel` for a CNN14.
         sample_rate: of the waveforms, Hz.
+        heard: the digests (`systems.language.sound_digests`) of all sounds that it was trained on
+            or that chose its epoch; None where its card does not say.
         card: what a loaded model's card says, else empty.
 
     Shape: `embed_audio` takes waveforms (batch, samples), `project_audio` the trunk's embeddings
@@ -114,6 +116,7 @@ class LanguageModel(nn.Module):
         self.trunk = _without_head(trunk)
         self.audio_projection = nn.Linear(trunk.dim, dim)
         self.text_projection = nn.Linear(text_dim, dim)
+        self.heard: frozenset[str] | None = frozenset()
         self.card: dict[str, Any] = {}
         self.train()
 
@@ -163,6 +166,7 @@ class LanguageModel(nn.Module):
             "dim": self.dim,
             "text_encoder": {**encoder, "fingerprint": self.text_fingerprint},
             "duration": self.duration,
+            "heard": None if self.heard is None else " ".join(sorted(self.heard)),
             "versions": {
                 "qvim_kit": qvim_kit.__version__,
                 "torch": torch.__version__,
@@ -177,7 +181,7 @@ class LanguageModel(nn.Module):
         Raises `CheckpointError` that lists all that is wrong with card and weights.
         """
         stored, described = find_files(name_or_folder)
-        card, problems = _read_card(described)
+        card, problems = read_card(described, CARD_KEYS)
         weights, more = read_weights(stored, card.get("sha256"))
         model = None if problems else cls._of(card)
         problems += more
@@ -187,6 +191,8 @@ class LanguageModel(nn.Module):
         if problems:
             raise CheckpointError(f"{described.parent}: " + "; ".join(problems))
         model.load_state_dict(weights)
+        heard = card.get("heard")
+        model.heard = frozenset(heard.split()) if isinstance(heard, str) else None
         model.card = card
         return model.eval()
 
@@ -223,19 +229,3 @@ def _without_head(trunk: MobileNet | Cnn14) -> MobileNet | Cnn14:
         trunk.fc_audioset = nn.Identity()
         trunk.spectrogram_extractor = trunk.logmel_extractor = nn.Module()
     return trunk
-
-
-def _read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The card, and what is wrong with it; every problem begins with the file's name."""
-    card, problems = read_card(path)
-    if not card:
-        return card, problems
-    problems = []
-    for key, expected, met in CARD_KEYS:
-        value: Any = card
-        for step in key.split("."):
-            value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
-        if not met(value):
-            found = "nothing" if value is ABSENT else repr(value)
-            problems.append(f"{CARD}: {key}: found {found}, expected {expected}")
-    return card, problems

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ def is_natural_up_to(limit: int) -> Callable[[Any], bool]:
 
 # What a card must say for its model to be built: key, what is expected, whether it is met. The
 # limits are far beyond use; without them a damaged card could ask for more memory than there is.
-CARD_KEYS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+CardKey = tuple[str, str, Callable[[Any], bool]]
+CARD_KEYS: tuple[CardKey, ...] = (
     ("format", f"{FORMAT}, which this version of the kit reads", lambda v: v == FORMAT),
     ("architecture.name", "'mobilenet'", lambda v: v == "mobilenet"),
     ("architecture.width", "a positive number up to 100", is_positive_up_to(100)),
@@ -93,8 +94,12 @@ def find_folder(name_or_folder: str | os.PathLike) -> Path:
     return find_files(name_or_folder)[1].parent
 
 
-def read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The card, and what is wrong with it; every problem begins with the file's name."""
+def read_card(path: Path, keys: Sequence[CardKey] = CARD_KEYS) -> tuple[dict[str, Any], list[str]]:
+    """The card, and what is wrong with it; every problem begins with the file's name.
+
+    Args:
+        keys: what it must say: a `DualEncoder`'s, or another architecture's.
+    """
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -102,7 +107,7 @@ def read_card(path: Path) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(card, dict):
         return {}, [f"{CARD}: found a {type(card).__name__}, expected an object"]
     problems = []
-    for key, expected, met in CARD_KEYS:
+    for key, expected, met in keys:
         value: Any = card
         for step in key.split("."):
             value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT

@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,11 @@ def _fetch(name: str) -> Path:
     return Path(folder)
 
 
-def clean(texts: Iterable[str]) -> list[str]:
+def clean(texts: Iterable[str], names: Sequence[str] | None = None) -> list[str]:
     """Sentences as encoders take them: one Unicode form, no control characters, single spaces.
+
+    Args:
+        names: of the sentences in messages; "row 0" and so on if left out.
 
     Raises `TypeError` for a single text in place of a list, and `ValueError` that lists every row
     that is no text or is empty.
@@ -185,18 +188,23 @@ def clean(texts: Iterable[str]) -> list[str]:
     cleaned, problems = [], []
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            problems.append(f"row {row} is {text!r}, expected text")
+            problems.append(f"{name_of(row, names)} is {text!r}, expected text")
             continue
         text = str(text)[:LONGEST].encode("utf-8", errors="replace").decode()  # half an emoji
         text = unicodedata.normalize("NFC", text)
         text = "".join(c if unicodedata.category(c) != "Cc" else " " for c in text)
         cleaned.append(" ".join(text.split()))
         if not cleaned[-1]:
-            problems.append(f"row {row} is empty")
+            problems.append(f"{name_of(row, names)} is empty")
     if problems:
         more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ValueError(f"texts: {'; '.join(problems[:10])}{more}")
     return cleaned
+
+
+def name_of(row: int, names: Sequence[str] | None = None) -> str:
+    """What messages call a sentence."""
+    return f"row {row}" if names is None else str(list(names)[row])
 
 
 def _require(package: str) -> None:

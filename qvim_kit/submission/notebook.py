@@ -55,9 +55,9 @@ def open_data(data_path: str | os.PathLike = DEFAULT_DATA_PATH) -> RetrievalData
     if given.is_dir():
         dataset = read_qvim_dev(given)
     elif os.fspath(data_path) != DEFAULT_DATA_PATH:
-        found = "a file" if given.exists() else "nothing"
+        found = f"DATA_PATH: found {'a file' if given.exists() else 'nothing'}, expected a folder"
         remedy = "Set DATA_PATH to a folder with Items and Queries."
-        raise DatasetError(given.resolve(), [f"DATA_PATH: found {found}, expected a folder"], remedy)
+        raise DatasetError(given.resolve(), [found], remedy)
     elif (data_folder() / "qvim-dev").is_dir():
         dataset = read_qvim_dev(data_folder() / "qvim-dev")
     else:

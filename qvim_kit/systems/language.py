@@ -8,20 +8,50 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qvim_kit.audio import AudioError, check_audio, load_audio
 from qvim_kit.systems import EmbeddingSystem, EncoderSystem
 from qvim_kit.systems.sentences import Sentences
 
 if TYPE_CHECKING:
     import torch
 
-    from qvim_kit.audio import AudioError
     from qvim_kit.models.language import LanguageModel
     from qvim_kit.models.text import TextEncoder
+
+TOLD_APART_S = 10.0  # of a sound
+
+
+def sound_digests(paths: Iterable[str | os.PathLike]) -> list[str]:
+    """16 hexadecimal digits for each sound, equal for equal sounds; "" for silence.
+
+    Of the decoded first ten seconds without the zeros after them, so that names and containers do
+    not matter; what was cut at its beginning, resampled or changed in level is another sound. What
+    cannot be read counts as silence.
+    """
+    import soundfile
+    from tqdm.auto import tqdm
+
+    def digest(path: str | os.PathLike) -> str:
+        try:
+            check_audio(path)
+            with open(path, "rb") as handle, soundfile.SoundFile(handle) as file:
+                rate = file.samplerate  # resampling would blur where the zeros begin
+            sound = np.trim_zeros(load_audio(path, rate, TOLD_APART_S), "b")
+        except AudioError:
+            return ""
+        told = f"{rate} Hz".encode() + sound.tobytes()
+        return hashlib.sha256(told).hexdigest()[:16] if len(sound) else ""
+
+    paths = list(paths)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        bar = tqdm(pool.map(digest, paths), "telling sounds apart", len(paths), delay=2)
+        return list(bar)
 
 
 class AudioTrunk(EncoderSystem):
@@ -88,8 +118,22 @@ class LanguageSystem(EmbeddingSystem):
         model = LanguageModel.from_pretrained(name_or_folder)
         return cls(model, name=Path(name_or_folder).name, device=device)
 
-    def embed_text(self, sentences: Sequence[str]) -> np.ndarray:
+    def has_heard(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
+        """Which sounds the model was trained on or chosen by, (sounds,) bool; see `sound_digests`.
+
+        Raises `ValueError` where its card does not say.
+        """
+        if self.model.heard is None:
+            raise ValueError(f"{self.name}: its card does not say what it was trained on")
+        return np.array([digest in self.model.heard for digest in sound_digests(paths)], bool)
+
+    def embed_text(
+        self, sentences: Sequence[str], names: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Sentences → unit rows (sentences, dim) float32, in the space of `embed_items`.
+
+        Args:
+            names: of the sentences in messages, such as query ids; "row 3" and so on if left out.
 
         Raises `ValueError` listing the rows that are empty or no text; warns as
         `sentences.Sentences.embed`.
@@ -98,7 +142,7 @@ class LanguageSystem(EmbeddingSystem):
             from qvim_kit.models.text import load_text_encoder
 
             self._sentences = self._checked(load_text_encoder(self.model.text_encoder))
-        return self._project(self._sentences.embed(sentences), "text")
+        return self._project(self._sentences.embed(sentences, names), "text")
 
     def embed_queries(self, paths: Iterable[str | os.PathLike]) -> np.ndarray:
         """The words of queries → (queries, dim).

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from qvim_kit.models.text import TextEncoder, TextWarning, clean
+from qvim_kit.models.text import TextEncoder, TextWarning, clean, name_of
 from qvim_kit.systems.cache import EmbeddingCache
 
 
@@ -38,14 +38,17 @@ class Sentences:
         self.encoder = encoder
         self.cache = SentenceCache(f"text v1 {encoder.fingerprint}")
 
-    def embed(self, texts: Iterable[str]) -> np.ndarray:
+    def embed(self, texts: Iterable[str], names: Sequence[str] | None = None) -> np.ndarray:
         """Sentences → (sentences, dim) float32; equal sentences are embedded once.
+
+        Args:
+            names: of the sentences in messages; "row 0" and so on if left out.
 
         Warns (`TextWarning`) of sentences that are too long or hold nothing that the encoder
         knows; each time, as these are not cached. Raises as `models.text.clean`, and `ValueError`
         where there are none.
         """
-        texts = clean(texts)
+        texts = clean(texts, names)
         if not texts:
             raise ValueError("texts: found none, expected at least one")
         keys, known = {}, {}
@@ -60,7 +63,7 @@ class Sentences:
                 known[text] = embedding
                 if row not in doubts:
                     self.cache.store(keys[text], embedding)
-            _warn([f"row {texts.index(new[row])} {why}" for row, why in doubts.items()])
+            _warn([f"{name_of(texts.index(new[row]), names)} {why}" for row, why in doubts.items()])
         return np.stack([known[text] for text in texts])
 
 

@@ -225,6 +225,6 @@ def _train(
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except Interrupted:
-            print(f"Interrupted; fit(…, folder={str(folder)!r}, resume=True) continues.")
+            print(f"Interrupted; resume=True (--resume) continues in {folder}")
             return True
     return False

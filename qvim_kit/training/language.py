@@ -105,6 +105,8 @@ def fit_language(
     parts = [part for part in (train, validation, test) if part is not None]
     data = [Embedded.of(part, trunk, sentences) for part in parts]
     guarded = guard_sounds(parts, data, leakage)
+    if model.heard is not None:  # else nobody knows what else it was trained on
+        model.heard |= {digest for part in data[:2] for digest in part.digests if digest}
     model.cpu()
     loss = functools.partial(language_loss, temperature=temperature)
     rates = {"rate": rate, "factor": factor, "patience": patience}
