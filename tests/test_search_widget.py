@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import threading
+import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -12,7 +15,7 @@ from qvim_kit.datasets import RetrievalDataset
 from qvim_kit.downloads import DownloadError
 from qvim_kit.search.listening_test import ListeningTest
 from qvim_kit.systems import EmbeddingSystem, TwoDFT
-from qvim_kit.widgets import RatingPanel, SearchByVoice, choices, finder, panels
+from qvim_kit.widgets import RatingPanel, SearchByVoice, building, choices, finder, panels
 from qvim_kit.widgets.choices import Systems, open_library
 from qvim_kit.widgets.pictures import picture_of, spectrogram, wav_of
 
@@ -335,6 +338,64 @@ def test_a_library_that_cannot_be_searched_says_why(widget, tmp_path):
         ask(widget, "library", name="nonsense")
 
 
+def test_a_recording_does_not_wait_for_a_library_that_failed(widget, library, tmp_path):
+    widget.add(tone(PITCHES["Tone"]), RATE, name="a tone")
+    ask(widget, "library", name="folder", folder=str(tmp_path / "nowhere"))
+    with pytest.raises(RuntimeError):
+        widget.wait(WAIT)
+    assert widget._results["text"] == panels.NOTHING and widget._results["panels"] == []
+    assert widget._index["text"].endswith(panels.ADVICE)
+    ask(widget, "library", name="folder", folder=str(library))
+    widget.wait(WAIT)
+    assert "for a tone, found in" in widget._results["text"] and widget._index["phase"] == "ready"
+
+
+def test_a_library_without_one_usable_file_has_failed(log, tmp_path):
+    (tmp_path / "broken.wav").write_text("no sound")
+    widget = SearchByVoice(tmp_path, Spectrum(), feedback=log, examples={})
+    widget.wait(WAIT).add(tone(200), RATE)
+    state = widget._index
+    assert state["phase"] == "failed" and "broken.wav: cannot be decoded" in state["text"]
+    assert widget._results["text"] == panels.NOTHING
+
+
+def test_a_data_folder_that_cannot_be_read_leaves_the_mini_data_set(monkeypatch):
+    def refuse(name):
+        raise PermissionError(13, "Permission denied", name)
+
+    monkeypatch.setattr("qvim_kit.datasets.find_layout", refuse)
+    assert choices.library_choices() == {"qvim-mini": "the mini data set"}
+
+
+def test_the_mini_data_set_is_said_to_be_built(log, tmp_path, monkeypatch):
+    go = threading.Event()
+
+    def build():
+        go.wait(WAIT)
+        raise OSError("the disk is full")
+
+    monkeypatch.setenv("QVIM_DATA", str(tmp_path))
+    monkeypatch.setattr(choices, "open_mini", build)
+    monkeypatch.setattr(building, "PAUSE", 0.01)
+    for name, age in {".qvim-mini-new": 0, ".qvim-mini-left-behind": 3_600}.items():
+        for number in range(3 if age else 2):
+            path = tmp_path / name / "Items" / "Bark" / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            os.utime(path, (time.time() - age,) * 2)
+    widget = SearchByVoice(None, Spectrum(), feedback=log, examples={})
+    ask(widget, "hello")
+    assert widget._index["text"] == f"{panels.BUILDING}: 2 of 96 sounds"
+    seen = threading.Event()
+    widget.observe(lambda change: seen.set(), "_index")
+    (tmp_path / ".qvim-mini-new" / "Items" / "Bark" / "2.wav").touch()
+    assert seen.wait(WAIT) and (widget._index["done"], widget._index["total"]) == (3, 96)
+    go.set()
+    with pytest.raises(RuntimeError, match="disk is full"):
+        widget.wait(WAIT)
+    assert widget._index["text"] == f"Cannot be searched: the disk is full. {panels.ADVICE}"
+
+
 def test_the_newest_choice_wins(library, log, tmp_path):
     (tmp_path / "other").mkdir()
     soundfile.write(tmp_path / "other" / "bee.wav", tone(180), RATE)
@@ -446,6 +507,28 @@ def test_a_query_that_cannot_be_embedded_says_why(library, log):
     widget = SearchByVoice(library, Picky(), feedback=log, examples={}).wait(WAIT)
     widget.add(tone(200), RATE)
     assert widget._results["text"] == "no queries today" and widget._results["panels"] == []
+
+
+def test_no_two_queries_look_the_same_to_the_page(library, log):
+    class Faulty(Spectrum):
+        def embed_batch(self, waveforms, side):
+            if side == "query" and self.embedded > 18:
+                raise TypeError("a fault")
+            return super().embed_batch(waveforms, side)
+
+    widget = SearchByVoice(library, Faulty(), feedback=log, examples={}).wait(WAIT)
+    seen = []
+    widget.observe(lambda change: seen.append(change["new"]["text"]), "_results")
+    for _ in range(2):
+        widget.add(tone(200), RATE)
+    assert seen == ["TypeError: a fault"] * 2  # it ends its waiting each time
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(2.5, 2.5), (np.nan, None), (np.inf, None)])
+def test_times_are_numbers_that_json_knows(seconds, shown):
+    row = {"rank": 1, "name": "a.wav", "class": "", "score": 1.0, "path": "/a.wav"}
+    (found,) = panels.rows_of(pd.DataFrame([{**row, "seconds": seconds}]), {})
+    assert found["seconds"] == shown
 
 
 @pytest.fixture

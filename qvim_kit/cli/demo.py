@@ -126,6 +126,8 @@ def serving(
 
     Raises `RuntimeError` with what Voila said where it does not start.
     """
+    from qvim_kit.widgets.page import TEMPLATE, lay_out_template
+
     port, token = port or _free_port(), secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(prefix="qvim-demo-", ignore_cleanup_errors=True) as folder:
         notebook = Path(folder) / f"{TITLE}.ipynb"
@@ -134,11 +136,11 @@ def serving(
         command = [
             sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={port}",
             f"--Voila.ip={ADDRESS}", "--Voila.port_retries=0", "--Voila.auto_token=True",
-            f"--theme={theme}",
+            f"--theme={theme}", f"--template={TEMPLATE}",
             f"--MappingKernelManager.cull_idle_timeout={IDLE}",
         ]  # fmt: skip
         # By the environment: anyone on the machine can read a command line.
-        own = {**os.environ, "JUPYTER_TOKEN": token}
+        own = {**os.environ, **lay_out_template(folder), "JUPYTER_TOKEN": token}
         with said.open("wb") as log:
             server = subprocess.Popen(
                 command, stdout=log, stderr=log, env=own, start_new_session=True

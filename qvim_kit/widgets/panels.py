@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from qvim_kit.widgets.answers import Answer, Query
+    from qvim_kit.widgets.finder import Finder
 
 START = "Nothing searched yet: record a sound, open a file or try an example."
 SOON = "Searching as soon as the library is ready …"
+NOTHING = "Nothing can be searched; what is wrong is said above, beside “Try again”."
+ADVICE = "Choose another library or system, or mend this and try again."
+BUILDING = "Building the mini data set, the first time or after an update"
 BLIND = "Two systems, in an order that is hidden. Mark the sound you meant, in either list."
 
 
@@ -66,6 +72,7 @@ class Panels:
             {
                 "label": label,
                 "system": None if self.hidden else name,
+                "fused": len(answers[name].kinds) > 1,
                 "rows": rows_of(answers[name].table, query.marks if query else {}),
             }
             for label, name in zip(self.labels, self.systems, strict=True)
@@ -84,28 +91,51 @@ def rows_of(table: pd.DataFrame, marks: Mapping[str, str]) -> list[dict[str, Any
             "class": row["class"],
             "score": float(row["score"]),
             "path": str(row["path"]),
-            "seconds": float(row["seconds"]) if row["seconds"] >= 0 else None,  # NaN is not
+            "seconds": float(row["seconds"]) if math.isfinite(row["seconds"]) else None,
             "mark": marks.get(row["name"]),
         }
         for row in table.to_dict("records")
     ]
 
 
-def summary_of(
-    query: Query | None, answers: Mapping[str, Answer], sounds: pd.DataFrame | None
-) -> str:
-    """What was found and how long it took, in words; all systems together."""
+def index_state(finder: Finder) -> dict[str, Any]:
+    """Where indexing stands, as the page shows it: `Status`' fields, and classes with counts."""
+    from qvim_kit.widgets.building import is_opening_mini, mini_progress
+
+    status, sounds = finder.status, finder.sounds
+    state = asdict(status)
+    if is_opening_mini(finder) and (progress := mini_progress()):
+        done, total = progress
+        state |= {"text": f"{BUILDING}: {done} of {total} sounds", "done": done, "total": total}
+    elif status.phase == "ready" and sounds is not None and not len(sounds):
+        first = (status.warning or "it holds no sounds").splitlines()[0]
+        state |= {"phase": "failed", "text": f"Cannot be searched, no file can be used: {first}"}
+    if state["phase"] == "failed":
+        state["text"] = f"{state['text'].rstrip('.')}. {ADVICE}"
+    counts = {} if sounds is None else dict(sounds["class"].value_counts())
+    return state | {"classes": sorted((str(name), int(n)) for name, n in counts.items())}
+
+
+def summary_of(query: Query | None, answers: Mapping[str, Answer], index: Mapping[str, Any]) -> str:
+    """What was found and how long it took, in words; all lists together.
+
+    ``index`` is what `index_state` says.
+    """
+    if index["phase"] == "failed":
+        return NOTHING
     if query is None:
         return START
-    if not answers or sounds is None:
+    if not answers:
         return SOON
     first = next(iter(answers.values()))
+    total = sum(count for _, count in index["classes"])
     if not first.allowed:
-        return f"None of {len(sounds):,} sounds passes the filter."
-    milliseconds = sum(answer.embedding_ms + answer.ranking_ms for answer in answers.values())
-    kind = "like" if query.sound else "for"
-    passed = " that pass the filter" if first.allowed < len(sounds) - bool(query.sound) else ""
+        return f"None of {total:,} sounds passes the filter."
+    seconds = sum(answer.embedding_ms + answer.ranking_ms for answer in answers.values()) / 1e3
+    how = "like" if query.sound else "for"
+    passed = " that pass the filter" if first.allowed < total - bool(query.sound) else ""
+    names = {"voice": query.name, "words": f"“{query.words}”"}
     return (
-        f"The first {len(first.table)} of {first.allowed:,} sounds{passed} {kind} {query.name}, "
-        f"found in {milliseconds:.0f} ms"
+        f"The first {len(first.table)} of {first.allowed:,} sounds{passed} {how} "
+        f"{' and '.join(names[kind] for kind in first.kinds)}, found in {seconds:.2f} s"
     )

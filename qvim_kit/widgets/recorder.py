@@ -180,10 +180,10 @@ def mini_examples() -> list[str]:
 
 def mini_example(name: str) -> str:
     """The path of an example: a query that imitates the nth item of its class."""
-    from qvim_kit.datasets import load_mini
+    from qvim_kit.widgets.choices import open_mini
 
     class_name, _, number = name.rpartition(" ")
-    queries = load_mini().queries
+    queries = open_mini().queries
     queries = queries[queries["class"] == class_name]
     item = sorted(queries["item_id"].unique())[int(number) - 1]
     return queries.loc[queries["item_id"] == item, "path"].iloc[0]

@@ -67,7 +67,16 @@ export function labelled(text, control) {
   return h("span", { class: "qv-field" }, h("label", { for: control.id }, text), control);
 }
 
-export const seconds = (value) => `${value.toFixed(1)} s`;
+// Seconds for people, from 1:00 min on as a clock; "" for what is no time.
+export function duration(value, digits = 1) {
+  if (!Number.isFinite(value) || value < 0) return "";
+  if (value < 59.95) return `${value.toFixed(digits)} s`;
+  const whole = Math.round(value);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  if (!hours) return `${minutes}:${two(whole % 60)} min`;
+  return `${hours}:${two(minutes)}:${two(whole % 60)} h`;
+}
 
 // Redraw without losing the keyboard's place: the element with the same data-key gets the focus.
 export function keepingFocus(root, draw) {

@@ -17,7 +17,7 @@ export function libraryPanel({ model, ask }) {
   const state = h("span", { class: "qv-state", role: "status" });
   const again = button({
     title: "Look for new, changed and deleted sounds; only those are indexed anew",
-  }, icon("again"), "Re-index");
+  }, icon("again"), h("span"));
   const bar = h("progress", { class: "qv-progress", "aria-label": "Indexing" });
 
   const sendSystems = () => ask("systems",
@@ -56,9 +56,13 @@ export function libraryPanel({ model, ask }) {
   function showIndex() {
     const index = model.get("_index");
     const busy = index.phase === "indexing";
-    state.textContent = index.text;
-    state.dataset.kind = index.phase === "failed" ? "error" : index.warning ? "warning" : "plain";
+    const failed = index.phase === "failed";
+    // The first of the warnings in sight, the others where one points at it.
+    const [warning] = failed ? [] : index.warning.split("\n").filter(Boolean);
+    state.textContent = warning ? `${index.text}. ${warning}` : index.text;
+    state.dataset.kind = failed ? "error" : index.warning ? "warning" : "plain";
     state.title = index.warning;
+    again.lastChild.textContent = failed ? "Try again" : "Re-index";
     again.disabled = busy;
     bar.style.visibility = busy ? "visible" : "hidden"; // its place stays: nothing jumps
     if (busy && index.total) [bar.max, bar.value] = [index.total, index.done];

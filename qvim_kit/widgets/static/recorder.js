@@ -1,6 +1,6 @@
 // Record, see, trim, hear; a list of takes. A panel that other widgets hold, too.
 import { LIMIT, decode, peakOf, startRecording, toInt16, upload, wavOf } from "./audio.js";
-import { button, h, icon, iconButton, keepingFocus, labelled, seconds, watch } from "./dom.js";
+import { button, duration, h, icon, iconButton, keepingFocus, labelled, watch } from "./dom.js";
 import { frame } from "./frame.js";
 import { waveformView } from "./waveform.js";
 
@@ -72,7 +72,7 @@ export function recorderPanel({ model, link, player, message, verb, onstop }) {
           const peak = peakOf(block);
           wave.grow(peak, so_far);
           showLevel(peak);
-          timer.textContent = `${seconds(Math.max(0, LIMIT - so_far))} left`;
+          timer.textContent = `${duration(Math.max(0, LIMIT - so_far))} left`;
         },
         onend({ pcm, rate }) {
           recording = null;
@@ -172,7 +172,7 @@ export function recorderPanel({ model, link, player, message, verb, onstop }) {
         { "data-sound": `take-${id}`, ...key("play") });
       hear.append(icon("pause"));
       return h("li", { class: "qv-take", "aria-current": id === model.get("_current") && "true" },
-        hear, h("span", {}, name, " ", h("small", {}, seconds(end - start))),
+        hear, h("span", {}, name, " ", h("small", {}, duration(end - start))),
         iconButton("search", `${verb} again with ${name}`, again, key("use")),
         iconButton("wrong", `Delete ${name}`, () => remove(take), key("delete")));
     };

@@ -1,6 +1,10 @@
 // The ranked sounds: one list, or two side by side; hear, see, download, mark, search on.
-import { button, h, icon, iconButton, keepingFocus, seconds, uniqueId, watch }
+import { button, duration, h, icon, iconButton, keepingFocus, uniqueId, watch }
   from "./dom.js";
+
+const COSINE = "Cosine of the embeddings; 1 is the same";
+const FUSED = "Mean of the voice's and the words' score, each in standard deviations over the "
+  + "library; the bar is relative to the best";
 
 export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
   const pictures = new Map(); // sound → its spectrogram, as a data URL
@@ -8,8 +12,8 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
   const keep = h("input", { type: "checkbox", id: uniqueId("keep") });
   const keeping = h("span", {
     class: "qv-check",
-    title: "Marks are stored in a file on this computer with a fingerprint of your recording, "
-      + "and the recording itself only if you tick this",
+    title: "Marks are stored in a file on this computer with a fingerprint of your recording and "
+      + "your words, and the recording itself only if you tick this",
   }, keep, h("label", { for: keep.id }, "keep my recording"));
   const none = button({}, icon("wrong"), "None of these");
   const judge = h("p", { class: "qv-judge" });
@@ -36,8 +40,9 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     }
   }
 
-  function rowOf(row, { label }) {
+  function rowOf(row, { label, fused, rows }) {
     const { name, file } = row;
+    const best = Math.max(1e-6, ...rows.map((other) => other.score));
     const key = (what) => ({ "data-key": `${label}-${name}-${what}` });
     const mark = (verdict, says) => iconButton(verdict, `${says}: ${file}`,
       () => ask("mark", { panel: label, name, verdict }),
@@ -52,12 +57,12 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
       h("strong", { title: name }, file),
       h("span", { class: "qv-muted" },
         row.class ? h("span", { class: "qv-class" }, row.class) : null,
-        row.seconds === null ? null : seconds(row.seconds)),
+        duration(row.seconds)),
       h("span", { class: "qv-path", title: row.path }, h("bdi", {}, row.path)));
-    const bar = h("div", { style: `width: ${100 * Math.max(0, row.score)}%` });
-    const score = h("div",
-      { class: "qv-score", title: "Cosine of the embeddings; 1 is the same" },
-      h("span", {}, row.score.toFixed(3)), h("div", { class: "qv-scorebar" }, bar));
+    const share = Math.min(1, Math.max(0, fused ? row.score / best : row.score));
+    const score = h("div", { class: "qv-score", title: fused ? FUSED : COSINE },
+      h("span", {}, row.score.toFixed(3)),
+      h("div", { class: "qv-scorebar" }, h("div", { style: `width: ${100 * share}%` })));
     const similar = iconButton("similar", `More like ${file}`,
       () => ask("similar", { name }), { ...key("similar"), title: "More like this" });
     const save = iconButton("download", `Download ${file}`, () => download(row),
@@ -82,7 +87,7 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     const shown = lists.some((panel) => panel.rows.length);
     keepingFocus(panels, () => panels.replaceChildren(...lists.map(panelOf)));
     panels.dataset.count = String(lists.length);
-    const since = sinceStop(results.query);
+    const since = sinceStop(results);
     summary.textContent = results.text + (since ? `, ${since} after the sound ended` : "");
     judge.textContent = results.judge;
     judge.hidden = !results.judge;

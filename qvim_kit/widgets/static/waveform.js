@@ -1,5 +1,5 @@
 // The picture of a recording, growing while it is made; afterwards with two handles to trim it.
-import { h, seconds } from "./dom.js";
+import { duration, h } from "./dom.js";
 import { LIMIT } from "./audio.js";
 
 const SHORTEST = 0.1; // s between the handles
@@ -136,7 +136,7 @@ export function waveformView({ ontrim }) {
       playhead.style.left = `${(100 * (start + done * (end - start))) / view.total}%`;
     },
     get label() {
-      return view.trim ? `${seconds(view.trim[1] - view.trim[0])} of ${seconds(view.total)}` : "";
+      return view.trim ? `${duration(view.trim[1] - view.trim[0])} of ${duration(view.total)}` : "";
     },
   };
 }

@@ -1,0 +1,81 @@
+"""The part of a search that stores what one says of its results.
+
+Notebook: 06_search_by_voice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+
+    from qvim_kit.search.feedback import FeedbackLog
+    from qvim_kit.widgets.answers import Answer, Query
+    from qvim_kit.widgets.finder import Finder
+    from qvim_kit.widgets.messages import Buffers
+    from qvim_kit.widgets.panels import Panels
+
+
+class Marking:
+    """Marks sounds as right or wrong; `search.SearchByVoice` is one of these."""
+
+    _feedback: FeedbackLog | str | os.PathLike | None
+    _answers: dict[str, Answer]
+    _query: Query | None
+    _panels: Panels
+    _finder: Finder
+
+    @property
+    def feedback(self) -> FeedbackLog:
+        """Where marks are stored."""
+        from qvim_kit.search.feedback import FeedbackLog
+
+        if not isinstance(self._feedback, FeedbackLog):
+            self._feedback = FeedbackLog(self._feedback)
+        return self._feedback
+
+    def _do_keep(self, content: dict, buffers: Buffers) -> None:
+        self._keep_audio = bool(content.get("keep"))
+
+    def _do_mark(self, content: dict, buffers: Buffers) -> None:
+        with self._lock:
+            label, name, verdict = (content.get(key) for key in ("panel", "name", "verdict"))
+            system = self._panels.system_of(label)
+            if system not in self._answers or name not in set(self.results[system]["name"]):
+                raise ValueError(f"{name!r} is not among the results any more. Search again.")
+            self._record(system, label, name, verdict)
+            self._query.marks[name] = verdict
+            if verdict == "right":
+                self._panels.choose(label)
+            self._rank()
+
+    def _do_none_right(self, content: dict, buffers: Buffers) -> None:
+        with self._lock:
+            if not self._answers:
+                raise ValueError("There are no results. Search first.")
+            self._record(self._panels.systems[0], self._panels.labels[0], None, "wrong")
+            self._panels.choose("neither")
+            self._show_results()
+
+    def _record(self, system: str, label: str, name: str | None, verdict: Any) -> None:
+        query = self._query
+        rankings = {key: list(answer.table["name"]) for key, answer in self._answers.items()}
+        other = next((key for key in self._panels.systems if key != system), None)
+        named = f"sound {query.sound}" if query.sound else f"words {query.words}"
+        used = self._answers[system].kinds
+        self.feedback.record(
+            query_audio=query.recording,
+            query=None if query.recording is not None else named,
+            system=system,
+            ranking=rankings[system],
+            chosen=name,
+            verdict=verdict,
+            keep_audio=self._keep_audio and query.recording is not None,
+            panel=label or None,
+            other_system=other,
+            other_ranking=rankings.get(other),
+            reranked=bool(query.marks),
+            library=self._finder.folder or self._finder.name,
+            **({"words": query.words} if "words" in used else {}),
+        )

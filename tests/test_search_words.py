@@ -1,0 +1,236 @@
+"""Search by words in the widget, alone and together with the voice, without a browser."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from qvim_kit.search import SoundIndex
+from qvim_kit.systems import EmbeddingSystem
+from qvim_kit.widgets import SearchByVoice, choices
+from qvim_kit.widgets.words import lists_for, together
+
+RATE = 8_000
+PITCHES = {"low": 150, "middle": 500, "high": 1_500}
+WAIT = 30.0
+
+
+class Spectrum(EmbeddingSystem):
+    """The spectrum's shape, in bands."""
+
+    sample_rate, duration, bands = RATE, 1.0, 100
+
+    def __init__(self, name="voice"):
+        self.name = name
+
+    def embed_batch(self, waveforms, side):
+        power = np.log1p(np.abs(np.fft.rfft(waveforms))[:, :4_000])
+        return power.reshape(len(power), self.bands, -1).mean(-1)
+
+
+class Reader(Spectrum):
+    """Knows three words: each is the spectrum of its pitch. Tells coarse classes only."""
+
+    bands = 8
+
+    def __init__(self, name="words"):
+        super().__init__(name)
+        self.read = []
+
+    def embed_text(self, sentences):
+        self.read += sentences
+        known = [next((w for w in PITCHES if w in text), None) for text in sentences]
+        if None in known:
+            raise ValueError(f"{sentences[known.index(None)]!r}: no word that is known")
+        return self.embed_batch(np.stack([tone(PITCHES[word] * 1.5) for word in known]), "text")
+
+
+def tone(hertz):
+    t = np.arange(RATE) / RATE
+    return 0.3 * np.sin(2 * np.pi * hertz * t) + 0.1 * np.sin(4 * np.pi * hertz * t)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library")
+    for name, hertz in PITCHES.items():
+        (folder / name).mkdir()
+        for number in range(1, 5):
+            path = folder / name / f"{name}_{number}.wav"
+            soundfile.write(path, tone(hertz * (1 + number / 8)), RATE)
+    return folder
+
+
+@pytest.fixture
+def both(library, tmp_path):
+    log, systems = tmp_path / "marks.jsonl", [Spectrum(), Reader()]
+    return SearchByVoice(library, systems, feedback=log, examples={}).wait(WAIT)
+
+
+def ask(widget, what, **fields):
+    answers = []
+    widget.send = lambda content, buffers=None: answers.append(content)
+    widget._handle_custom_msg({"do": what, "ask": 1, **fields}, [])
+    if "error" in answers[0]:
+        raise RuntimeError(answers[0]["error"])
+
+
+def names(widget):
+    return [row["name"] for row in widget._results["panels"][0]["rows"]]
+
+
+def test_words_alone_are_asked_of_the_system_that_reads_them(both):
+    assert both._words == {"text": "", "together": True, "hint": ""}
+    ask(both, "words", text="  a high tone ", together=True)
+    assert list(both.results) == ["words"] and len(both._results["panels"]) == 1
+    assert {name.split("/")[0] for name in names(both)[:4]} == {"high"}
+    assert "sounds for “a high tone”, found in" in both._results["text"]
+    assert both._results["query"] == {"kind": "words", "name": "a high tone"}
+    ask(both, "filter", text="", classes=["low"])
+    ask(both, "more")
+    assert {name.split("/")[0] for name in names(both)} == {"low"}
+    assert both.indexes["words"].system.read == ["a high tone"]  # once
+    ask(both, "words", text="", together=True)
+    assert both._results["panels"] == [] and both._results["query"] is None
+
+
+def test_a_voice_is_not_asked_of_a_system_that_reads(both):
+    both.add(tone(700), RATE)
+    assert list(both.results) == ["voice"] and both.indexes["words"].system.read == []
+
+
+def test_words_and_voice_together_are_a_mean_of_standard_scores(both):
+    both.add(tone(520), RATE, name="take 1")
+    alone = names(both)
+    ask(both, "words", text="high", together=True)
+    (panel,) = both._results["panels"]
+    assert (panel["system"], panel["fused"]) == ("voice + words", True)
+    assert "for take 1 and “high”" in both._results["text"] and names(both) != alone
+    table = both.results["voice + words"]
+    expected = 0
+    for name, query in (("voice", tone(520)), ("words", None)):
+        index = both.indexes[name]
+        ask_with = index.system.embed_text(["high"])[0] if query is None else None
+        unit = index.embed_query(query, RATE) if query is not None else ask_with
+        unit = unit / np.linalg.norm(unit)
+        cosines = index.embeddings @ unit
+        expected = expected + (cosines - cosines.mean()) / cosines.std() / 2
+    by_name = dict(zip(both.indexes["voice"].sounds["name"], expected, strict=True))
+    best = sorted(by_name, key=by_name.get, reverse=True)[:10]
+    assert list(table["name"]) == best and list(table["rank"]) == list(range(1, 11))
+    assert list(table["score"]) == pytest.approx([by_name[name] for name in best], abs=1e-4)
+    json.dumps(both._results)
+
+
+def test_words_stay_for_the_next_voice_until_they_are_taken_away(both):
+    ask(both, "words", text="high", together=True)
+    both.add(tone(520), RATE, name="take 1")
+    assert list(both.results) == ["voice + words"]
+    ask(both, "words", text="high", together=False)
+    assert list(both.results) == ["words"]
+    both.add(tone(160), RATE)
+    assert list(both.results) == ["voice"] and names(both)[0].startswith("low/")
+    ask(both, "words", text="high", together=True)
+    assert list(both.results) == ["voice + words"]
+    ask(both, "words", text="", together=True)
+    assert list(both.results) == ["voice"] and both._words["text"] == ""
+
+
+def test_marks_of_words_move_them_and_are_stored(both):
+    ask(both, "words", text="middle", together=True)
+    before = names(both)
+    ask(both, "mark", panel="", name=before[-1], verdict="right")
+    assert names(both).index(before[-1]) < len(before) - 1
+    both.add(tone(520), RATE)
+    ask(both, "mark", panel="", name=names(both)[0], verdict="wrong")
+    first, second = map(json.loads, both.feedback.path.read_text().splitlines())
+    assert (first["query"], first["words"], first["system"]) == ("words middle", "middle", "words")
+    assert second["words"] == "middle" and second["system"] == "voice + words"
+    assert second["query"] != first["query"] and not second["reranked"]
+
+
+def test_more_like_a_sound_takes_words_too(both):
+    both.add(tone(200), RATE)
+    ask(both, "words", text="middle", together=True)
+    ask(both, "similar", name="low/low_2.wav")
+    assert "like low_2.wav and “middle”" in both._results["text"]
+    assert "low/low_2.wav" not in names(both)
+
+
+def test_what_a_system_says_of_words_is_shown(both):
+    ask(both, "words", text="a hound", together=True)
+    assert both._results["text"] == "'a hound': no word that is known"
+
+
+def test_a_system_that_reads_may_be_alone(library, tmp_path):
+    widget = SearchByVoice(library, Reader(), feedback=tmp_path / "m", examples={}).wait(WAIT)
+    widget.add(tone(1_700), RATE)
+    assert list(widget.results) == ["words"] and names(widget)[0].startswith("high/")
+    ask(widget, "words", text="high", together=True)
+    assert list(widget.results) == ["words"] and widget._results["panels"][0]["fused"]
+
+
+def test_without_a_system_that_reads_one_line_says_how_to_get_one(library, tmp_path, monkeypatch):
+    alone = SearchByVoice(library, Spectrum(), feedback=tmp_path / "m", examples={}).wait(WAIT)
+    for part in ('pip install "qvim-kit[language]"', "notebook 07", "pass my-words in systems"):
+        assert part in alone._words["hint"]
+    with pytest.raises(RuntimeError, match="run notebook 07"):
+        ask(alone, "words", text="high", together=True)
+    two = [Spectrum(), Spectrum("another"), Reader()]
+    widget = SearchByVoice(library, two, feedback=tmp_path / "m", examples={}).wait(WAIT)
+    assert widget._words["hint"] == "To search by words, choose words above."
+    ask(widget, "systems", systems=["voice", "words"], blind=False)
+    assert widget._words["hint"] == ""
+    widget.wait(WAIT)
+    ask(widget, "words", text="high", together=True)
+    ask(widget, "systems", systems=["voice"], blind=False)
+    widget.wait(WAIT)
+    assert widget._words["hint"] and widget._results["text"] == "No chosen system reads words."
+
+
+def test_trained_models_that_read_are_offered(tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_DATA", str(tmp_path))
+    cards = {"mine": {"name": "language"}, "other": {"name": "mobilenet"}, "odd": "language"}
+    for name, architecture in cards.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        card = json.dumps({"architecture": architecture})
+        (tmp_path / "runs" / name / "card.json").write_text(card)
+    (tmp_path / "runs" / "odd" / "card.json").write_text("{")
+    offered = choices.Systems()
+    assert "mine" in offered.names and not {"other", "odd"} & set(offered.names)
+    assert offered.reads_words("mine") and not offered.reads_words("2DFT")
+    (tmp_path / "runs" / "mine" / "card.json").unlink()
+    assert choices.word_systems() == {}
+
+
+def test_a_saved_language_model_is_loaded_by_its_folder(tmp_path):
+    from qvim_kit.models.language import LanguageModel
+    from qvim_kit.models.mobilenet import mobilenet
+
+    model = LanguageModel(mobilenet(0.4), text_encoder="letters", text_dim=26, duration=1.0)
+    model.save_pretrained(tmp_path / "my-words", card={"licence": "MIT"})
+    offered = choices.Systems({"words": tmp_path / "my-words"})
+    assert offered.reads_words("words")
+    assert hasattr(offered.load("words")[1], "embed_text")
+
+
+def test_lists_for_several_systems(library):
+    systems = (Spectrum("v"), Spectrum("w"), Reader("r"), Reader("s"))
+    v, w, r, s = (SoundIndex.build(library / "low", system) for system in systems)
+    asked = ["voice", "words"]
+    assert lists_for(["voice"], {"v": v, "w": w}) == {"v": {"voice": "v"}, "w": {"voice": "w"}}
+    assert list(lists_for(["words"], {"r": r, "s": s})) == ["r", "s"]
+    assert lists_for(asked, {"r": r, "v": v}) == {"v + r": {"voice": "v", "words": "r"}}
+    assert lists_for(asked, {"r": r, "s": s})["s"] == {"voice": "s", "words": "s"}
+    assert lists_for(asked, {"v": v, "w": w}) == lists_for(["voice"], {"v": v, "w": w})
+
+
+def test_together_leaves_out_what_one_index_lacks(library):
+    first = SoundIndex.build(library, Spectrum())
+    second = SoundIndex.build(library / "high", Reader())
+    second.sounds["name"] = "high/" + second.sounds["name"]
+    parts = [(index, index.embeddings[0]) for index in (first, second)]
+    table = together(parts, 10, np.ones(len(first), dtype=bool))
+    assert sorted(table["name"]) == sorted(second.sounds["name"])
+    assert list(first.sounds["path"][table.index]) == list(table["path"])
