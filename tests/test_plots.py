@@ -68,6 +68,13 @@ def test_log_mels_hide_what_is_left_over():
     assert [axes.get_visible() for axes in figure.axes] == [True] * 4 + [False] * 2
 
 
+def test_log_mels_in_a_row_share_their_time_axis():
+    frames = {"long": 300, "short": 100, "other row": 50}
+    logs = {name: np.zeros((128, count)) for name, count in frames.items()}
+    ends = [axes.get_xlim()[1] for axes in plots.plot_log_mels(logs, columns=2).axes]
+    assert ends[:3] == [3.0, 3.0, 0.5]
+
+
 def test_curves_histograms_and_spreads_show_their_values(rng):
     values = rng.normal(size=50)
     (axes,) = plots.plot_curves([0, 1], {"a": [1, 0.5], "b": [1, 0.2]}, "shift (s)").axes

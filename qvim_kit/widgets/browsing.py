@@ -29,7 +29,9 @@ PLAYER_RATE = 16_000  # half the size of 32 kHz, and enough for a laptop's louds
 
 
 def players(
-    sounds: Mapping[str, str | os.PathLike | np.ndarray], sample_rate: int = 32_000
+    sounds: Mapping[str, str | os.PathLike | np.ndarray],
+    sample_rate: int = 32_000,
+    columns: int | None = None,
 ) -> HTML:
     """Players beside each other, each under its title.
 
@@ -38,20 +40,24 @@ def players(
     Args:
         sounds: title → path, or waveform (samples,) at ``sample_rate``. A waveform louder than
             full scale is turned down; nothing else is changed.
+        columns: as many to a row; by default as many as there is room for.
     """
     from IPython.display import HTML
 
-    return HTML(_players_html(sounds, sample_rate))
+    return HTML(_players_html(sounds, sample_rate, columns))
 
 
-def _players_html(sounds: Mapping, sample_rate: int) -> str:
+def _players_html(sounds: Mapping, sample_rate: int, columns: int | None = None) -> str:
     cells = "".join(
         f'<figure style="margin:0 1em 1em 0"><figcaption>{escape(str(title))}</figcaption>'
-        f'<audio controls preload="none" src="data:audio/wav;base64,{_wav(sound, sample_rate)}">'
+        f'<audio controls preload="none" style="max-width:100%" src="data:audio/wav;base64,{_wav(sound, sample_rate)}">'
         "</audio></figure>"
         for title, sound in sounds.items()
     )
-    return f'<div style="display:flex;flex-wrap:wrap">{cells}</div>'
+    layout = "display:flex;flex-wrap:wrap"
+    if columns is not None:
+        layout = f"display:grid;grid-template-columns:repeat({columns},minmax(0,1fr))"
+    return f'<div style="{layout}">{cells}</div>'
 
 
 def _wav(sound: str | os.PathLike | np.ndarray, sample_rate: int) -> str:
