@@ -1,12 +1,12 @@
 # `make tutorial` runs all notebooks, `make test` all tests, `make lab` opens JupyterLab, `make demo`
-# a page to search by voice.
+# a page to search by voice, `make bench` measures every claim about speed.
 # Each sets up .venv first if need be. README.md has the same commands without make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: tutorial test lab demo lint clean
+.PHONY: tutorial test lab demo bench lint clean
 
 tutorial: $(VENV)/installed
 	$(BIN)/qvim tutorial
@@ -19,6 +19,10 @@ lab: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(BIN)/qvim demo
+
+bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check faiss-cpu
+	$(BIN)/python benchmarks/all.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -10,17 +10,16 @@ network. With --steps both loops also train that many steps, to compare their lo
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
+from side_by_side import Table, arguments
 
 from qvim_kit.audio import load_audio
 from qvim_kit.datasets import load_mini
@@ -32,19 +31,6 @@ from qvim_kit.training import WaveformCache
 from qvim_kit.training.presets import fast_precision
 
 BATCH, SECONDS, RATE = 16, 10.0, 32_000
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def ratios(slow: Callable, fast: Callable, rounds: int) -> tuple[float, float, float]:
-    """Median, lowest and highest of slow / fast, in turn, after one round to warm up."""
-    slow(), fast()
-    found = sorted(seconds(slow) / seconds(fast) for _ in range(rounds))
-    return float(np.median(found)), found[0], found[-1]
 
 
 def trainer(model: DualEncoder, quick: bool) -> Callable[[torch.Tensor, torch.Tensor], float]:
@@ -72,15 +58,13 @@ def trainer(model: DualEncoder, quick: bool) -> Callable[[torch.Tensor, torch.Te
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=0)
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    table = Table(options)
     torch.manual_seed(0)
     dataset = load_mini()
     paths = [*dataset.queries["path"][:64], *dataset.items["path"][:64]]
-    rows: dict[str, tuple[float, float, float]] = {}
 
     with tempfile.TemporaryDirectory() as folder:
         # As sounds lie on disk: 44.1 kHz FLAC.
@@ -90,18 +74,25 @@ def main() -> None:
         cache = WaveformCache(Path(folder) / "cache", RATE)
         cache.add(clips)
         samples, rng = int(SECONDS * RATE), np.random.default_rng(0)
-        rows["reading 44.1 kHz FLAC: decoded and resampled / from the cache"] = ratios(
+        table.compare(
+            "training data, second epoch",
             lambda: [load_audio(clip, RATE, SECONDS) for clip in clips],
             lambda: [cache.read(clip, samples, rng) for clip in clips],
-            options.rounds,
+            aim=2,
+            beside="44.1 kHz FLAC decoded and resampled",
         )
 
     waveforms = torch.stack([torch.from_numpy(load_audio(p, RATE, SECONDS)) for p in paths])
     start = DualEncoder(mobilenet(1.0), front_end=LogMel()).train()
     plain, quick = trainer(copy.deepcopy(start), False), trainer(copy.deepcopy(start), True)
     pair = waveforms[:BATCH], waveforms[64 : 64 + BATCH]
-    name = f"training step, mn10, {BATCH} pairs of 10 s: eager float32 / kit ({fast_precision()})"
-    rows[name] = ratios(lambda: plain(*pair), lambda: quick(*pair), options.rounds)
+    table.compare(
+        f"training step, mn10, {BATCH} pairs of 10 s ({fast_precision()})",
+        lambda: plain(*pair),
+        lambda: quick(*pair),
+        aim=2,
+        beside="eager float32",
+    )
 
     head = torch.nn.Linear(start.dim, 256, bias=False)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
@@ -112,25 +103,29 @@ def main() -> None:
         nt_xent(head(cached[0]), head(cached[1])).backward()
         optimizer.step()
 
-    rows["the same step: full network, kit / frozen head on cached embeddings"] = ratios(
-        lambda: quick(*pair), head_step, options.rounds
+    table.compare(
+        "training step of a frozen head on cached embeddings",
+        lambda: quick(*pair),
+        head_step,
+        beside="the full network's",
     )
-    print("| what | median ratio | lowest | highest |\n|---|---|---|---|")
-    for what, numbers in rows.items():
-        print(f"| {what} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
-
     if options.steps:
-        losses = {"eager float32": [], "kit": []}
-        steps = {"eager float32": trainer(copy.deepcopy(start), False)}
-        steps["kit"] = trainer(copy.deepcopy(start), True)
-        order = np.random.default_rng(1)
-        for _ in range(options.steps):
-            chosen = torch.from_numpy(order.choice(64, BATCH, replace=False))
-            for name, step in steps.items():
-                losses[name].append(step(waveforms[chosen], waveforms[64 + chosen // 2]))
-        for name, values in losses.items():
-            thirds = [np.mean(part) for part in np.array_split(values, 3)]
-            print(f"loss, {options.steps} steps, {name}: {' → '.join(f'{v:.3f}' for v in thirds)}")
+        compare_losses(start, waveforms, options.steps)
+    table.finish()
+
+
+def compare_losses(start: DualEncoder, waveforms: torch.Tensor, count: int) -> None:
+    """Print the losses of both loops over so many steps on the same batches."""
+    steps = {"eager float32": trainer(copy.deepcopy(start), False)}
+    steps["kit"] = trainer(copy.deepcopy(start), True)
+    losses, order = {name: [] for name in steps}, np.random.default_rng(1)
+    for _ in range(count):
+        chosen = torch.from_numpy(order.choice(64, BATCH, replace=False))
+        for name, step in steps.items():
+            losses[name].append(step(waveforms[chosen], waveforms[64 + chosen // 2]))
+    for name, values in losses.items():
+        thirds = [np.mean(part) for part in np.array_split(values, 3)]
+        print(f"loss, {count} steps, {name}: {' → '.join(f'{v:.3f}' for v in thirds)}")
 
 
 if __name__ == "__main__":
