@@ -49,7 +49,11 @@ def articulate(heard: Tracks, speaker: Speaker, rng: np.random.Generator) -> Pla
     weight = loud**2
     voicing = np.clip((heard.voicing - 0.45) / 0.35, 0, 1) ** rough
     tonal = float((voicing * weight).sum() / (weight.sum() + 1e-9))
-    bright = heard.brightness_hz * tilt * 2 ** (0.35 * slips * drift(frames, 0.4, rng))
+    # Low sounds are done lower and bright ones brighter: half the energy of real imitations lies
+    # below some 100 Hz (breakers, blown) to 5 kHz (a forest's birds).
+    exaggerated = slips * rng.uniform(0, 1) if slips else 0.0
+    bright = heard.brightness_hz * (heard.brightness_hz / 700).clip(0.1, 10) ** exaggerated
+    bright = bright * tilt * 2 ** (0.35 * slips * drift(frames, 0.4, rng))
     pitch = _melody(heard, voicing, tonal, bright, slips, rng)
     whistles = tonal > 0.5 and np.median(pitch) > 500 and rng.random() < speaker.whistles
     clicks = _is_percussive(loud, heard.onset) and rng.random() < speaker.clicks
@@ -59,12 +63,12 @@ def articulate(heard: Tracks, speaker: Speaker, rng: np.random.Generator) -> Pla
     sung = _into_range(pitch, voicing * loud, span, whistles, speaker)
     sung = sung * 2 ** (0.05 * slips * drift(frames, 0.3, rng))
     trill, trill_hz = _trills(heard, sung, tonal, speaker, rng)
-    flat = slips * rng.uniform(0, 0.6) if slips else 0.0
-    place = np.clip(np.log2(bright / 250) / np.log2(20), 0, 1)
-    vowel = np.clip(
-        (1 - flat) * place + flat * rng.random() + 0.1 * slips * drift(frames, 0.4, rng), 0, 1
-    )
+    flat = slips * rng.uniform(0, 0.4) if slips else 0.0  # some hardly move their tongues
+    place = np.clip(np.log2(np.maximum(bright, 20) / 250) / np.log2(20), 0, 1)
+    place = (1 - flat) * place + flat * rng.random()
+    vowel = np.clip(place + 0.1 * slips * drift(frames, 0.4, rng), 0, 1)
     loud = loud**quiet * 10 ** (0.1 * slips * drift(frames, 0.5, rng))
+    dull = 2.0 * (np.median(bright) < 500)  # a closed mouth is dull by itself
     plosive = clicks or rng.random() < speaker.plosives
     burst = np.where(rng.random(frames) < (1 if clicks else 0.8), heard.onset, 0) * plosive
     smooth = ARTICULATORS_S * FRAMES_PER_S
@@ -78,7 +82,7 @@ def articulate(heard: Tracks, speaker: Speaker, rng: np.random.Generator) -> Pla
         trill=trill,
         trill_hz=trill_hz,
         burst=burst,
-        hum=bool(not clicks and tonal > 0.4 and rng.random() < speaker.hums),
+        hum=bool(not clicks and tonal > 0.4 and rng.random() < speaker.hums * (1 + dull)),
         clicks=bool(clicks),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ ITU-T P.48 and P.341 for what telephones and laptops pass.
 from __future__ import annotations
 
 import numpy as np
+from scipy import fft
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from qvim_kit.synth.speaker import Speaker
@@ -21,13 +22,11 @@ def record(
     """
     slips = speaker.slips
     wave = _in_room(wave, sample_rate, speaker.room_s, rng)
-    low = 60 * 2 ** (slips * rng.uniform(0, 1.3))
+    low = 40 * 2 ** (slips * rng.uniform(0, 1.9))
     high = min(speaker.microphone_hz, 0.49 * sample_rate)
     band = butter(2, [low, high], "band", fs=sample_rate, output="sos")
     wave = sosfilt(band, wave)
-    for _ in range(2):  # resonances of a small case
-        centre, gain_db = 200 * 30 ** rng.uniform(), 4 * slips * rng.standard_normal()
-        wave = _peaking(wave, centre, float(np.clip(gain_db, -9, 9)), sample_rate)
+    wave = _coloured(wave, sample_rate, slips, rng)
     wave /= max(np.abs(wave).max(), 1e-9)
     if slips and rng.random() < 0.25:  # too near the microphone
         wave = np.tanh(rng.uniform(1, 4) * wave)
@@ -48,10 +47,11 @@ def _in_room(wave: np.ndarray, sample_rate: int, reverberation_s: float, rng) ->
     return wave + fftconvolve(wave, echoes)[: len(wave)]
 
 
-def _peaking(wave: np.ndarray, hz: float, gain_db: float, sample_rate: int) -> np.ndarray:
-    """A bell of ``gain_db``, an octave wide: the RBJ cookbook's peaking equaliser."""
-    gain, angle = 10 ** (gain_db / 40), 2 * np.pi * hz / sample_rate
-    alpha = np.sin(angle) / 2.8
-    ahead = [1 + alpha * gain, -2 * np.cos(angle), 1 - alpha * gain]
-    back = [1 + alpha / gain, -2 * np.cos(angle), 1 - alpha / gain]
-    return lfilter(np.array(ahead) / back[0], np.array(back) / back[0], wave)
+def _coloured(wave: np.ndarray, sample_rate: int, slips: float, rng) -> np.ndarray:
+    """What distance, case and microphone do: a tilt, and two broad resonances."""
+    octaves = np.log2(np.maximum(fft.rfftfreq(len(wave), 1 / sample_rate), 50) / 1000)
+    gain_db = slips * rng.normal(0, 3) * octaves
+    for _ in range(2):
+        centre, height = rng.uniform(-2.3, 2.6), np.clip(4 * slips * rng.standard_normal(), -9, 9)
+        gain_db = gain_db + height * np.exp(-((octaves - centre) ** 2))
+    return fft.irfft(fft.rfft(wave) * 10 ** (np.clip(gain_db, -24, 24) / 20), len(wave))

@@ -21,7 +21,7 @@ WINDOW = 4 * HOP
 # Formants in Hz of /u/, /o/, /a/, open /e/, /i/ (men), and three that hardly move.
 _VOWELS = [[300, 570, 730, 530, 270], [870, 840, 1090, 1840, 2290], [2240, 2410, 2440, 2480, 3010]]
 _VOWELS += [[3500] * 5, [4500] * 5, [5800] * 5]
-_BANDWIDTHS = [80, 100, 140, 200, 300, 400]
+_BANDWIDTHS = [80, 100, 140, 200, 300, 400]  # Hz, of a closed glottis
 _PLACES, _EFFORTS = 48, 8
 
 
@@ -78,7 +78,8 @@ def _glottis(pitch_hz: np.ndarray, speaker: Speaker, rng: np.random.Generator) -
     phase = np.cumsum(hz / RATE * (1 + (speaker.jitter + 0.08 * creak) * slip).clip(0.5, 1.5))
     where, cycle = phase % 1, phase.astype(int)
     opening = 0.5 - 0.5 * np.cos(np.pi * np.minimum(where, 0.4) / 0.4)
-    closing = np.cos(0.5 * np.pi * (where.clip(0.4, 0.56) - 0.4) / 0.16)
+    end = 0.4 + speaker.closing
+    closing = np.cos(0.5 * np.pi * (where.clip(0.4, end) - 0.4) / speaker.closing)
     flow = np.where(where < 0.4, opening, closing)
     pulse = flow * (1 + speaker.shimmer * swing) * (1 - 0.5 * creak * (cycle % 2))
     return np.diff(pulse, prepend=0)
@@ -102,24 +103,30 @@ def _tract(speaker: Speaker, hum: bool, rng) -> tuple[np.ndarray, np.ndarray, np
     accent = np.exp(0.06 * speaker.slips * rng.standard_normal((len(_VOWELS), 5)))
     formants = np.array([np.interp(at, range(5), row) for row in np.array(_VOWELS) * accent])
     square = (formants[..., None] * 17.5 / speaker.tract_length_cm) ** 2
-    damping = (np.array(_BANDWIDTHS)[:, None, None] * hz) ** 2
+    # An open or leaky glottis damps all resonances, up to threefold (Stevens 1998, 3.4).
+    damping = (3 ** rng.uniform() * np.array(_BANDWIDTHS)[:, None, None] * hz) ** 2
     vowels = (square / np.sqrt((square - hz**2) ** 2 + damping)).prod(0)
     # Above the last formant the series falls too steeply: higher ones hold it up (Fant 1960).
     vowels *= np.minimum((np.maximum(hz, 1) / 6000), 4).clip(1) ** 8
-    centre = 350 * 20 ** np.linspace(0, 1, _PLACES)[:, None] * 2 ** (0.3 * rng.standard_normal())
+    # Before /u/ the lips all but close, to /v/ and /w/: what is left is the lowest harmonics.
+    vowels /= 1 + (hz / (300 * 16.0 ** at[:, None])) ** 2
+    centre = 350 * 24 ** np.linspace(0, 1, _PLACES)[:, None] * 2 ** (0.3 * rng.standard_normal())
     width = rng.uniform(0.35, 0.9)
     hiss = np.exp(-0.5 * (np.log2(np.maximum(hz, 20) / centre) / width) ** 2) + rng.uniform(
         0.005, 0.05
     )
-    constrictions = np.sqrt(np.minimum(vowels, 30)) * hiss
+    # Breath on the microphone rumbles; it takes wide lips, as for the dullest noises.
+    wind = 10 ** (rng.uniform(-2, 1) - 2 * np.linspace(0, 1, _PLACES)[:, None])
+    constrictions = np.minimum(vowels, 30) ** 0.3 * hiss + wind / (1 + (hz / 150) ** 4)
     if hum:
-        nose = 1 / (1 + (hz / 900) ** 4)
+        nose = 1 / (1 + (hz / 350) ** 3)
         vowels, constrictions = (
             vowels[_PLACES // 4] ** 0.3 * nose + 0 * vowels,
             constrictions * nose,
         )
-    soft = np.linspace(9, 0, _EFFORTS)[:, None]  # dB an octave above 500 Hz, whisper to shout
-    tilts = 10 ** (-soft * np.log2(np.maximum(hz, 500) / 500) / 20)
+    # dB an octave above 250 Hz, whisper to shout
+    soft = np.linspace(rng.uniform(3, 12), 0, _EFFORTS)[:, None]
+    tilts = 10 ** (-soft * np.log2(np.maximum(hz, 250) / 250) / 20)
     return vowels.astype(np.float32), constrictions.astype(np.float32), tilts.astype(np.float32)
 
 
@@ -141,7 +148,7 @@ def _bursts(wave: np.ndarray, plan: Plan, speaker: Speaker, rng) -> np.ndarray:
     time = np.arange(round(0.06 * RATE)) / RATE
     wave = np.pad(wave, (0, len(time)))
     for start in starts:
-        centre = 500 * 10 ** plan.hiss[start] * 2 ** (0.2 * speaker.slips * rng.standard_normal())
+        centre = 600 * 12 ** plan.hiss[start] * 2 ** (0.2 * speaker.slips * rng.standard_normal())
         decay = rng.uniform(0.002, 0.006) if plan.clicks else rng.uniform(0.005, 0.02)
         wind = rng.standard_normal(len(time)) * np.exp(-time / decay)
         pole = np.exp(

@@ -23,6 +23,7 @@ class Speaker:
     falsetto_hz: float = 700.0  # the highest note
     jitter: float = 0.008  # standard deviation of a glottal cycle's length, as a fraction
     shimmer: float = 0.04  # the same of its amplitude
+    closing: float = 0.16  # share of a cycle in which the glottis closes; short is bright
     breathiness: float = 0.15  # amplitude of breath in a sung tone, the tone's being 1
     tempo: float = 1.0  # duration of an imitation over the sound's
     patience_s: float = 5.0  # the longest imitation, roughly
@@ -48,10 +49,11 @@ class Speaker:
             raise ValueError(f"Speaker: found {bad or signed}, expected finite numbers from 0 up")
         pitches = 0 < self.pitch_low_hz < self.pitch_high_hz <= self.falsetto_hz
         measures = (self.tract_length_cm, self.tempo, self.patience_s, self.syllables_hz)
-        if not pitches or not all(measures) or self.microphone_hz < 1000:
+        glottis = 0.01 <= self.closing <= 0.6
+        if not pitches or not all(measures) or not glottis or self.microphone_hz < 1000:
             raise ValueError(
                 f"{self}: expected 0 < low < high <= falsetto pitch; tract, tempo, patience and "
-                "syllables above 0; a microphone that reaches 1000 Hz"
+                "syllables above 0; closing from .01 to .6; a microphone that reaches 1000 Hz"
             )
 
     @classmethod
@@ -69,12 +71,13 @@ class Speaker:
         high = low * 2 ** uniform(1.6, 2.1)
         tract = uniform(15.5, 18) if man else uniform(13.5, 15.5)
         voice = {"jitter": uniform(0.004, 0.015), "shimmer": uniform(0.02, 0.06)}
-        voice |= {"breathiness": uniform(0.04, 0.35), "transposition_semitones": uniform(-4, 4)}
+        voice |= {"closing": 0.03 * 8 ** uniform(), "breathiness": uniform(0.05, 0.6)}
+        voice |= {"transposition_semitones": uniform(-4, 4)}
         habits = {"tempo": uniform(0.85, 1.2), "patience_s": uniform(2.5, 7)}
         habits |= {"syllables_hz": uniform(5, 8), "hums": uniform(0, 0.3)}
         habits |= {name: uniform(0, 0.8) for name in ("whistles", "clicks", "trills", "plosives")}
         scene = {"room_s": uniform(0.08, 0.45), "microphone_hz": 3500 * 4 ** uniform()}
-        scene |= {"noise_db": uniform(-80, -35), "slips": uniform(0.7, 1.6)}
+        scene |= {"noise_db": uniform(-80, -35), "slips": uniform(0.3, 1.6)}
         return cls(
             tract, low, high, high * 2 ** uniform(0.6, 1), **voice, **habits, **scene, seed=seed
         )
