@@ -122,7 +122,7 @@ def test_voices_glide_as_the_effect_does(start, stop):
     for speaker in [CAREFUL, *map(singer, range(6))]:
         pitch = np.log2(sung_pitch(imitate(wave, SAMPLE_RATE, speaker), speaker))
         slopes.append(np.corrcoef(np.arange(len(pitch)), pitch)[0, 1] * np.sign(stop - start))
-    assert sum(slope > 0.9 for slope in slopes) >= 5
+    assert sum(slope > 0.8 for slope in slopes) >= 5
 
 
 @pytest.mark.parametrize("hz", [60, 220, 700, 3000])
