@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from qvim_kit.audio import prepare
 from qvim_kit.datasets import DatasetError, open_dataset
 from qvim_kit.datasets.imitated import SAMPLE_RATE, imitate_sounds
+from qvim_kit.datasets.versions import SHORTEST_S, changed
 
 
 def tone(path, hz=440.0, seconds=0.4, rate=22_050):
@@ -64,6 +66,30 @@ def test_takes_are_of_different_speakers_and_come_again_with_the_seed(library, t
     )
     first, second = waves(one)[:2]
     assert len(first) != len(second) or not np.allclose(first, second)
+
+
+def test_versions_are_items_of_their_own_and_leave_the_sound_as_it_is(library, tmp_path):
+    plain = imitate_sounds(library, tmp_path / "plain", takes=2)
+    more = imitate_sounds(library, tmp_path / "more", takes=2, versions=3)
+    assert len(more.items) == 6 and more.queries["item_id"].value_counts().tolist() == [2] * 6
+    assert set(plain.items["item_id"]) < set(more.items["item_id"])
+    for name in plain.items["item_id"]:
+        first, again = (soundfile.read(one.item_paths[name])[0] for one in (plain, more))
+        np.testing.assert_array_equal(first, again)
+        other = soundfile.read(more.item_paths[name.replace(".flac", "~1.flac")])[0]
+        assert len(other) != len(first)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_version_is_another_sound_at_the_same_level(seed):
+    rng = np.random.default_rng(seed)
+    sound = prepare(np.sin(np.arange(48_000) / 20).astype(np.float32), SAMPLE_RATE)
+    silent_after = np.pad(sound[:6_000], (0, 90_000))
+    for one in (sound, silent_after):
+        found = changed(one, rng)
+        assert found.dtype == np.float32 and len(found) >= SHORTEST_S * SAMPLE_RATE
+        assert np.isfinite(found).all() and 0.05 < np.abs(found).max() <= 1
+        assert len(found) != len(one) or not np.allclose(found, one)
 
 
 def test_what_is_there_is_used_again_and_never_overwritten(library, tmp_path):

@@ -28,6 +28,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     imitate.add_argument("sources", type=Path, nargs="+", help="folders of sounds")
     imitate.add_argument("-o", "--output", type=Path, required=True, help="the data set's folder")
     imitate.add_argument("--takes", type=int, default=8, help="imitations of each sound")
+    imitate.add_argument(
+        "--versions", type=int, default=1, help="sounds to make of each, the changed ones included"
+    )
     imitate.add_argument("--voices", type=Path, help="recorded voices for half of the takes")
     imitate.add_argument("--mosaic", type=float, default=0.5, help="that share, if not a half")
     imitate.add_argument("--seed", type=int, default=0, help="of the speakers")
@@ -63,6 +66,7 @@ def _data_imitate(options: argparse.Namespace) -> None:
         options.sources,
         options.output,
         takes=options.takes,
+        versions=options.versions,
         seed=options.seed,
         voices=options.voices,
         mosaic=options.mosaic,

@@ -22,10 +22,7 @@ from qvim_kit import synth
 from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, load_audio, prepare
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
-
-SAMPLE_RATE = 32_000
-LONGEST_S = 10.0  # of a sound; what comes later is left out
-SHORTEST_S = 0.06
+from qvim_kit.datasets.versions import LONGEST_S, SAMPLE_RATE, SHORTEST_S, changed
 
 
 def imitate_sounds(
@@ -33,6 +30,7 @@ def imitate_sounds(
     folder: str | os.PathLike,
     *,
     takes: int = 8,
+    versions: int = 1,
     seed: int = 0,
     voices: str | os.PathLike | None = None,
     mosaic: float = 0.5,
@@ -49,7 +47,9 @@ def imitate_sounds(
     Args:
         sources: folders of sounds, 0.06 s or longer; only their first 10 s are imitated.
         folder: for the data set; made beside it and moved there when complete.
-        takes: imitations of each sound.
+        takes: imitations of each sound, and of each of its versions.
+        versions: more than 1 adds changed sounds, each an item of its own (see the module
+            `versions`): a small library then teaches more than its own sounds.
         seed: of the speakers, which are ``synth.Speaker.random`` of seed + 1 000 and up.
         voices: a folder with a folder of recordings, 0.3 s or longer, for each of several
             speakers; a share ``mosaic`` of the takes is then pieced together from grains of them.
@@ -60,11 +60,11 @@ def imitate_sounds(
     """
     from tqdm.auto import tqdm
 
-    _check(takes, seed, mosaic, workers)
+    _check(takes, versions, seed, mosaic, workers)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     folder = Path(folder).absolute()
     files = _sounds(sources)
-    recipe = _recipe(files, takes, seed, voices, mosaic)
+    recipe = _recipe(files, takes, versions, seed, voices, mosaic)
     if (known := folder / "sources.json").is_file():
         if json.loads(known.read_text())["recipe"] == recipe:
             return read_qvim_dev(folder)
@@ -74,7 +74,8 @@ def imitate_sounds(
     folder.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     workshop.chmod(0o755)
-    jobs = [(str(path), name, takes, seed, str(workshop), mosaic) for path, name in files.items()]
+    settings = takes, versions, seed, str(workshop), mosaic
+    jobs = [(str(path), name, *settings) for path, name in files.items()]
     try:
         with _pool(workers, _read_voices(voices)) as run:
             bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
@@ -88,11 +89,13 @@ def imitate_sounds(
     return read_qvim_dev(folder)
 
 
-def _check(takes: int, seed: int, mosaic: float, workers: int) -> None:
+def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) -> None:
+    least = {"takes": (takes, 1), "versions": (versions, 1)}
+    least |= {"seed": (seed, 0), "workers": (workers, 1)}
     problems = [
-        f"{name}: found {value!r}, expected a whole number of {least} or more"
-        for name, value, least in (("takes", takes, 1), ("seed", seed, 0), ("workers", workers, 1))
-        if not isinstance(value, int) or value < least
+        f"{name}: found {value!r}, expected a whole number of {lowest} or more"
+        for name, (value, lowest) in least.items()
+        if not isinstance(value, int) or value < lowest
     ]
     if not 0 <= mosaic <= 1:
         problems.append(f"mosaic: found {mosaic!r}, expected a share from 0 to 1")
@@ -121,9 +124,9 @@ def _sounds(sources: list[str | os.PathLike]) -> dict[Path, str]:
     return found
 
 
-def _recipe(files: dict[Path, str], takes, seed, voices, mosaic) -> str:
+def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
     """Changes with whatever the data set is made from."""
-    digest = hashlib.sha256(f"{takes} {seed} {bool(voices) and mosaic}".encode())
+    digest = hashlib.sha256(f"{takes} {versions} {seed} {bool(voices) and mosaic}".encode())
     spoken = sorted(Path(voices).rglob("*.*")) if voices else []
     for path in [*files, *spoken]:
         status = path.stat()
@@ -178,11 +181,9 @@ def _read_voices(folder: str | os.PathLike | None) -> synth.VoiceGrains | None:
         raise DatasetError(folder, [problem], "Expected a folder for each speaker.") from None
 
 
-def _imitate_one(job: tuple) -> tuple[str, list[str]] | str:
-    """Write a sound and its imitations; returns their names, or why there are none."""
-    import soundfile
-
-    path, name, takes, seed, workshop, mosaic = job
+def _imitate_one(job: tuple) -> list[tuple[str, list[str]]] | str:
+    """Write a sound, its versions and imitations; returns all names, or why there are none."""
+    path, name, takes, versions, seed, workshop, mosaic = job
     try:
         sound = load_audio(path, SAMPLE_RATE, None)
     except AudioError as error:
@@ -194,35 +195,42 @@ def _imitate_one(job: tuple) -> tuple[str, list[str]] | str:
         seconds = len(sound) / SAMPLE_RATE
         return f"{path}: {seconds:.3f} s of sound, expected {SHORTEST_S} s or more"
     rng = np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()[:8]])
-    queries = []
-    for take in range(takes):
-        speaker = 1000 + int(rng.integers(100_000)) + 1_000_000 * seed
-        grains = _VOICES if rng.random() < mosaic else None
-        voice = synth.imitate(sound, SAMPLE_RATE, speaker, grains=grains)
-        queries.append(f"{name}_{take + 1}.flac")
-        target = Path(workshop, "Queries", queries[-1])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(target, prepare(voice, SAMPLE_RATE), SAMPLE_RATE, subtype="PCM_16")
-    target = Path(workshop, "Items", f"{name}.flac")
+    rows = []
+    for version in range(versions):
+        heard = changed(sound, rng) if version else sound
+        item = f"{name}~{version}" if version else name
+        queries = []
+        for take in range(takes):
+            speaker = 1000 + int(rng.integers(100_000)) + 1_000_000 * seed
+            grains = _VOICES if rng.random() < mosaic else None
+            voice = synth.imitate(heard, SAMPLE_RATE, speaker, grains=grains)
+            queries.append(f"{item}_{take + 1}.flac")
+            _save(Path(workshop, "Queries", queries[-1]), prepare(voice, SAMPLE_RATE))
+        _save(Path(workshop, "Items", f"{item}.flac"), heard)
+        rows.append((f"{item}.flac", queries))
+    return rows
+
+
+def _save(target: Path, sound: np.ndarray) -> None:
+    import soundfile
+
     target.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(target, sound, SAMPLE_RATE, subtype="PCM_16")
-    return f"{name}.flac", queries
 
 
 def _write(folder: Path, paths: list[Path], rows: list, recipe: str) -> None:
     left_out = [row for row in rows if isinstance(row, str)]
-    made = {row[0]: str(path) for path, row in zip(paths, rows, strict=True) if len(row) == 2}
+    done = [(path, row) for path, row in zip(paths, rows, strict=True) if not isinstance(row, str)]
+    made = {item: str(path) for path, row in done for item, _ in row}
     if len(left_out) == len(rows):
         raise DatasetError(paths[0].parent, left_out[:20], "None of its sounds can be imitated.")
     with (folder / QVIM_DEV_TABLE).open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["Imitated by a virtual voice"])
         writer.writerow(QVIM_DEV_COLUMNS)
-        for row in rows:
-            if isinstance(row, str):
-                continue
-            sound_class, item = row[0].split("/", 1)
-            queries = [query.split("/", 1)[1] for query in row[1]]
+        for name, spoken in (pair for _, row in done for pair in row):
+            sound_class, item = name.split("/", 1)
+            queries = [query.split("/", 1)[1] for query in spoken]
             for first in range(0, len(queries), 3):
                 three = queries[first : first + 3]
                 writer.writerow(["", sound_class, item, *three, *[""] * (3 - len(three))])
