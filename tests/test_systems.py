@@ -164,6 +164,7 @@ def test_encoder_fingerprint_follows_weights_and_front_end():
     before = system.fingerprint("item")
     assert EncoderSystem(encoder, device="cpu").fingerprint("item") == before
     assert EncoderSystem(encoder, duration=5.0, device="cpu").fingerprint("item") != before
+    assert EncoderSystem(encoder, device="cpu", engine="torch").fingerprint("item") != before
     assert EncoderSystem(encoder, LogMel(fmin=50.0), device="cpu").fingerprint("item") != before
     with torch.no_grad():
         encoder.classifier[5].bias[0] += 1
@@ -231,6 +232,11 @@ def test_foreign_networks_and_front_ends_are_not_cached():
             return self.inner(log_mel)[::-1]
 
     encoder = mobilenet(0.1)
+    inside, hooked = mobilenet(0.1), mobilenet(0.1)
+    inside.features[2] = Logits(inside.features[2])
+    hooked.features.register_forward_hook(lambda module, inputs, output: 2 * output)
+    for foreign in (inside, hooked):
+        assert EncoderSystem(foreign, device="cpu").fingerprint("item") is None
     assert EncoderSystem(encoder, Louder(), device="cpu").fingerprint("item") is None
     assert EncoderSystem(Logits(encoder), device="cpu").fingerprint("item") is None
     changed = EncoderSystem(encoder, device="cpu")
@@ -304,3 +310,51 @@ def test_a_dual_encoder_embeds_each_side_with_its_tower(files, tmp_path):
     assert system.fingerprint("query") != system.fingerprint("item")
     shared = DualEncoderSystem(DualEncoder(mobilenet(0.1), shared=True), device="cpu")
     assert shared.fingerprint("query") == shared.fingerprint("item")
+
+
+def test_embeddings_do_not_depend_on_the_mode_that_training_left(files):
+    torch.manual_seed(0)
+    model = DualEncoder(mobilenet(0.1), duration=0.5)
+    systems = [
+        DualEncoderSystem(model, device="cpu", engine="torch"),
+        EncoderSystem(model.item_tower.trunk, duration=0.5, device="cpu", engine="torch"),
+    ]
+    waveforms = np.stack([system_clip(path) for path in files.values()])
+    for system in systems:
+        model.eval()
+        expected = system.embed_batch(waveforms, "item")
+        model.train()
+        np.testing.assert_array_equal(system.embed_batch(waveforms, "item"), expected)
+        assert model.training and model.item_tower.trunk.features[0][1].training
+
+
+def system_clip(path):
+    return load_audio(path, 32_000, 0.5)
+
+
+def test_engines_of_systems(files, tmp_path):
+    pytest.importorskip("onnxruntime", reason='not installed: pip install "qvim-kit[fast]"')
+    pytest.importorskip("onnx", reason='not installed: pip install "qvim-kit[fast]"')
+    torch.manual_seed(0)
+    model, paths = DualEncoder(mobilenet(0.1), duration=0.5), list(files.values())
+    model.save_pretrained(tmp_path / "saved")
+    eager, fast = (
+        EncoderSystem.from_pretrained(tmp_path / "saved", device="cpu", engine=engine)
+        for engine in ("torch", "onnx")
+    )
+    for one in (eager, fast):
+        one.model.query_tower.trunk.features[0][0].weight.data.neg_()
+    for side in ("query", "item"):
+        assert fast.fingerprint(side) != eager.fingerprint(side)
+        embed = [
+            getattr(one, f"embed_{'queries' if side == 'query' else side + 's'}")
+            for one in (fast, eager)
+        ]
+        found, expected = (one(paths) for one in embed)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    encoder = mobilenet(0.1)
+    pair = [EncoderSystem(encoder, duration=0.5, device="cpu", engine=e) for e in ("onnx", "torch")]
+    found, expected = (one.embed_items(paths) for one in pair)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="engine: found 'bf16', expected one of auto, onnx, torch"):
+        EncoderSystem(encoder, engine="bf16")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -16,18 +15,17 @@ import numpy as np
 from qvim_kit.audio import AudioError, AudioErrors, fit, load_audio
 from qvim_kit.systems.cache import EmbeddingCache
 from qvim_kit.systems.interface import QVIMModel, as_similarities
-
-DECODE_AHEAD = 16  # files decoded at once: 20 MB of 10-s clips
+from qvim_kit.systems.reading import AT_ONCE, read_each, threads
 
 
 class EmbeddingSystem(QVIMModel):
     """A system that embeds queries and items and compares them by cosine.
 
     A subclass sets ``sample_rate`` (Hz) and ``duration`` (s), to which every file is fitted, and
-    implements `embed_batch`. Files are decoded in parallel, and a file that cannot be read costs
-    no other file its embedding. Where a system says by `fingerprint` what its embeddings depend
-    on, they are kept in the cache folder. A subclass that embeds in another way without a
-    fingerprint of its own is never served from the cache.
+    implements `embed_batch`. Files are decoded in parallel, and a file that cannot be used, for
+    whatever reason, costs no other file its embedding. Where a system says by `fingerprint` what
+    its embeddings depend on, they are kept in the cache folder. A subclass that embeds in another
+    way without a fingerprint of its own is never served from the cache.
     """
 
     name: str = "embeddings"  # for tables and progress bars
@@ -125,23 +123,22 @@ class EmbeddingSystem(QVIMModel):
         """
         cache, waiting = EmbeddingCache(self.trusted_fingerprint(side)), []
 
-        def look_up(path: str) -> tuple[str, str, np.ndarray | AudioError | None]:
-            try:
-                key, embedding = cache.look_up(path)
-            except AudioError as error:
-                return path, "", error
+        def look_up(path: str) -> tuple[str, str, np.ndarray | None]:
+            key, embedding = cache.look_up(path)
             return path, key, embedding if known is None else known.get(key, embedding)
 
-        with ThreadPoolExecutor(min(DECODE_AHEAD, os.cpu_count() or 1)) as pool:
-            for group in _batches(map(str, paths), DECODE_AHEAD):
-                for found in list(pool.map(look_up, group)):
-                    if found[2] is None:
+        with threads() as pool:
+            for group in _batches(map(str, paths), AT_ONCE):
+                for found in read_each(pool, look_up, group):
+                    if isinstance(found, AudioError):
+                        yield found.path, "", found
+                    elif found[2] is None:
                         waiting.append(found[:2])
                     else:
                         yield found
-                if len(waiting) >= DECODE_AHEAD:
-                    yield from self._embed_group(waiting[:DECODE_AHEAD], side, cache)
-                    del waiting[:DECODE_AHEAD]
+                if len(waiting) >= AT_ONCE:
+                    yield from self._embed_group(waiting[:AT_ONCE], side, cache)
+                    del waiting[:AT_ONCE]
         if waiting:
             yield from self._embed_group(waiting, side, cache)
 
@@ -186,7 +183,8 @@ class EmbeddingSystem(QVIMModel):
         paths = paths if isinstance(paths, (str, os.PathLike, Mapping)) else list(paths)
         done, errors = self.embed_files(paths, side)
         if errors:
-            raise AudioErrors(errors)
+            causes = [error.__cause__ for error in errors if error.__cause__]
+            raise AudioErrors(errors) from (causes[0] if causes else None)
         if not done:
             raise ValueError(f"{side}: found no files, expected at least one")
         return np.stack([done[str(path)] for path in paths])
@@ -195,17 +193,10 @@ class EmbeddingSystem(QVIMModel):
         self, group: list[tuple[str, str]], errors: list[AudioError]
     ) -> list[tuple[str, str, np.ndarray]]:
         """(path, key) → (path, key, waveform) for each file that decodes."""
-
-        def load(path: str) -> np.ndarray | AudioError:
-            try:
-                return self.load(path)
-            except AudioError as error:
-                return error
-
         # Never while torch computes: its threads spin while they wait for each other, and on a
         # machine whose cores are all busy decoding they wait ten times as long as they work.
-        with ThreadPoolExecutor(min(DECODE_AHEAD, os.cpu_count() or 1)) as pool:
-            loaded = list(pool.map(load, [path for path, _ in group]))
+        with threads() as pool:
+            loaded = read_each(pool, self.load, [path for path, _ in group])
         errors += [waveform for waveform in loaded if isinstance(waveform, AudioError)]
         return [
             (path, key, waveform)
