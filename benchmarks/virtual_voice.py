@@ -2,7 +2,8 @@
 
     qvim data imitate SOUNDS… -o sung --takes 4
     qvim data imitate SOUNDS… -o pieced --takes 4 --voices VOICES --mosaic 1
-    python benchmarks/virtual_voice.py sung pieced --hold-out CLASS… [--steps 300] [-o runs/sweep]
+    qvim data imitate SOUNDS… -o varied --takes 2 --versions 4 --voices VOICES
+    python benchmarks/virtual_voice.py sung pieced varied --hold-out CLASS… [-o runs/sweep]
 
 Every variant starts from mn04_as and takes equally many steps of the preset virtual-voice, but for
 what its name says. Each is measured on two imitations by either voice of every held-out sound,
@@ -53,6 +54,7 @@ def variants() -> dict[str, tuple[Preset, str]]:
         "heavy augmentation": (changed(augment_queries=heavy, augment_items=heavy), "both"),
         "the singing voice alone": (base, "sung"),
         "recorded grains alone": (base, "pieced"),
+        "both voices, changed sounds too": (base, "varied"),
     }
 
 
@@ -82,15 +84,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sung", type=Path)
     parser.add_argument("pieced", type=Path)
+    parser.add_argument("varied", type=Path)
     parser.add_argument("--hold-out", nargs="+", required=True, metavar="CLASS")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/sweep"))
     options = parser.parse_args()
-    sets = {name: open_dataset(getattr(options, name)) for name in ("sung", "pieced")}
+    sets = {name: open_dataset(getattr(options, name)) for name in ("sung", "pieced", "varied")}
     parts = {name: hold_out(data, options.hold_out, imitations=2) for name, data in sets.items()}
     train = {name: part[0] for name, part in parts.items()}
-    train["both"] = joined(*train.values())
-    tests = {f"MRR, {name}": part[1] for name, part in parts.items()}
+    train["both"] = joined(train["sung"], train["pieced"])
+    tests = {f"MRR, {name}": parts[name][1] for name in ("sung", "pieced")}
     rows = {
         "random": measured(Random, tests),
         "2DFT": measured(TwoDFT, tests),
