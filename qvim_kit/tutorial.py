@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -36,7 +37,7 @@ class Run:
     @property
     def rows(self) -> list[tuple[str, ...]]:
         """One row of the results table for each report that the notebook shows."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for report in self.reports:
             mrr, ndcg = report["metrics"]["MRR"], report["metrics"]["class NDCG"]
             numbers = (
@@ -56,9 +57,7 @@ def notebooks() -> list[Path]:
     """
     folder = REPOSITORY / "notebooks"
     if not in_checkout():
-        raise FileNotFoundError(
-            f"{folder}: no notebooks; `qvim tutorial` needs a clone of qvim-kit"
-        )
+        raise FileNotFoundError(f"{folder}: no notebooks; they come with a clone of qvim-kit")
     return sorted(folder.glob("[0-9]*.ipynb")) + sorted((folder / "submissions").glob("*.ipynb"))
 
 
@@ -136,7 +135,7 @@ def _write_page(notebook, path: Path) -> None:
 
 
 def _index(runs: list[Run]) -> str:
-    def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
         return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{cells}</table>"
 
