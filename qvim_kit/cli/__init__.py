@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 from qvim_kit import __version__
-from qvim_kit.cli import data, demo, machine, organiser, search, submission, systems, train
+from qvim_kit.cli import data, demo, machine, organiser, search, student, submission, systems, train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,6 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qvim-kit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (machine, data, systems, search, train, submission, organiser, demo):
+    for group in (machine, student, data, systems, search, train, submission, organiser, demo):
         group.add_to(commands)
     return parser
