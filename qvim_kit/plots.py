@@ -1,6 +1,7 @@
-"""Figures with one look: axes in seconds and hertz, colour-blind-safe, readable in print.
+"""Figures with one look: axes in seconds and hertz, each with a caption and an alternative text.
 
-Every function returns a Figure, which the notebook shows.
+Every function returns a figure, which the notebook shows. Where a notebook knows better what to
+look at, ``plot_…(…).captioned("…")`` puts another caption.
 """
 
 from __future__ import annotations
@@ -11,99 +12,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qvim_kit.figures import (
+    BLUE,
+    COLOURS,
+    GREY,
+    HEAT,
+    ORANGE,
+    CaptionedFigure,
+    draw_cqt,
+    draw_log_mel,
+    draw_two_dft,
+    draw_waveform,
+    new_figure,
+)
+
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from qvim_kit.evaluation.report import Report
 
-# Okabe & Ito's colour-blind-safe palette; "cividis" is safe, too, and prints in grey.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00")
-HEAT = "cividis"
-HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000)
 
-
-def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
-    """A figure (size in inches) and its axes, (rows, columns), without frames.
-
-    It is closed at once: the notebook shows the figure that a cell ends in, and only once.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
-    plt.close(figure)
-    return figure, axes
-
-
-def draw_waveform(axes: Axes, waveform: np.ndarray, sample_rate: int) -> None:
-    """A waveform (samples,) over seconds."""
-    seconds = np.arange(len(waveform)) / sample_rate
-    axes.plot(seconds, waveform, color=BLUE, linewidth=0.5)
-    axes.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, len(waveform) / sample_rate))
-
-
-def draw_log_mel(
-    axes: Axes,
-    log_mel: np.ndarray,
-    sample_rate: int = 32_000,
-    fmax: float = 15_000.0,
-    top: float | None = None,
-) -> None:
-    """A log-mel spectrogram (mels, frames) of `features.LogMel`, with ticks in hertz.
-
-    ``top`` is the value of the brightest colour: the same for pictures that are to be compared.
-    """
-    from qvim_kit.features import HOP
-
-    mels, frames = log_mel.shape
-    seconds = frames * HOP / sample_rate
-    axes.imshow(
-        log_mel, origin="lower", aspect="auto", cmap=HEAT, extent=(0, seconds, 0, mels),
-        vmin=-1.4, vmax=max(0.5, float(np.max(log_mel))) if top is None else top,
-    )  # fmt: skip
-    heights = mels * np.log1p(np.array(HERTZ) / 700) / np.log1p(fmax / 700)
-    axes.set_yticks(heights, [f"{hertz:,}" for hertz in HERTZ])
-    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
-
-
-def draw_cqt(axes: Axes, magnitude: np.ndarray, sample_rate: int = 8_000) -> None:
-    """A CQT magnitude (bins, frames) of `features.cqt`, in decibels, with ticks in hertz."""
-    from qvim_kit.features import CQT_BINS_PER_OCTAVE, CQT_HOP, CQT_LOWEST_HZ
-
-    bins, frames = magnitude.shape
-    decibels = 20 * np.log10(np.maximum(magnitude, 1e-5))
-    top = max(float(decibels.max()), -60.0)
-    seconds = frames * CQT_HOP / sample_rate
-    axes.imshow(
-        decibels, origin="lower", aspect="auto", cmap=HEAT, extent=(0, seconds, 0, bins),
-        vmin=top - 60, vmax=top,
-    )  # fmt: skip
-    octaves = np.arange(0, bins, CQT_BINS_PER_OCTAVE)
-    axes.set_yticks(
-        octaves + 0.5, [f"{CQT_LOWEST_HZ * 2 ** (o / CQT_BINS_PER_OCTAVE):,.0f}" for o in octaves]
-    )
-    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
-
-
-def draw_two_dft(axes: Axes, fingerprint: np.ndarray, sample_rate: int = 8_000) -> None:
-    """The middle of a 2DFT fingerprint (63 · frames,): slow changes in time and in pitch."""
-    from qvim_kit.features import CQT_BINS, CQT_BINS_PER_OCTAVE, CQT_HOP
-
-    plane = fingerprint.reshape(CQT_BINS, -1)
-    rate = sample_rate / CQT_HOP / 2  # highest frequency of change over time, Hz
-    pitch = CQT_BINS_PER_OCTAVE / 2  # the same over pitch, cycles an octave
-    axes.imshow(
-        np.log1p(plane / plane.mean()) if plane.any() else plane,
-        origin="lower", aspect="auto", cmap=HEAT, extent=(-rate, rate, -pitch, pitch),
-    )  # fmt: skip
-    axes.set(xlim=(-12, 12), xlabel="changes a second (Hz)", ylabel="changes an octave")
-
-
-def plot_pair(sounds: Mapping[str, str | os.PathLike]) -> Figure:
+def plot_pair(sounds: Mapping[str, str | os.PathLike]) -> CaptionedFigure:
     """What a model sees of each sound, by columns: waveform, log-mel, CQT and 2DFT.
 
     Notebook: 01_explore_the_data.
@@ -125,16 +54,24 @@ def plot_pair(sounds: Mapping[str, str | os.PathLike]) -> Figure:
         draw_two_dft(column[3], two_dft(low))
         for one, kind in zip(column, ("waveform", "log-mel", "CQT", "2DFT"), strict=True):
             one.set_title(f"{title}: {kind}", fontsize=10)
-    return figure
+    return figure.captioned(
+        "Brighter is louder, and in the 2DFT more of that change. Compare the columns: where do "
+        "the shapes agree although they stand elsewhere?",
+        f"Waveform, log-mel, CQT and 2DFT of {' and '.join(sounds)}.",
+    )
 
 
-def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> Figure:
+def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> CaptionedFigure:
     """One histogram beside the other: title → values in ``unit``."""
     figure, axes = new_figure(1, len(tables), (4.8 * len(tables), 2.8))
     for one, (title, values), colour in zip(axes[0], tables.items(), COLOURS, strict=False):
         one.hist(np.asarray(values, dtype=float), bins=20, color=colour)
         one.set(title=title, xlabel=unit, ylabel="count")
-    return figure
+    spans = (f"{title} {min(values):.2f} to {max(values):.2f}" for title, values in tables.items())
+    return figure.captioned(
+        f"Histograms of the {unit}. Compare where the bars are highest, and how far they reach.",
+        f"Histograms of {unit}: {', '.join(spans)}.",
+    )
 
 
 def plot_curves(
@@ -142,7 +79,7 @@ def plot_curves(
     curves: Mapping[str, Sequence[float]],
     xlabel: str,
     ylabel: str | None = None,
-) -> Figure:
+) -> CaptionedFigure:
     """Something over what was varied: one curve a name; cosines unless ``ylabel`` says what.
 
     What is no cosine is drawn on logarithmic axes.
@@ -156,10 +93,17 @@ def plot_curves(
         axes[0, 0].set(ylabel=ylabel, xscale="log", yscale="log")
     axes[0, 0].set(xlabel=xlabel)
     axes[0, 0].legend(frameon=False)
-    return figure
+    ends = []
+    for name, values in curves.items():
+        ends.append("{} from {:.2f} to {:.2f}".format(name, *np.asarray(values)[[0, -1]]))
+    what = axes[0, 0].get_ylabel()
+    return figure.captioned(
+        f"Compare how fast the curves leave their first point: {what} over {xlabel}.",
+        f"Curves of {what} over {xlabel}: {', '.join(ends)}.",
+    )
 
 
-def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Figure:
+def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> CaptionedFigure:
     """A page of log-mel spectrograms on one colour scale: title → (mels, frames).
 
     A row shares its time axis, so that what is shorter looks shorter.
@@ -180,25 +124,32 @@ def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Figur
         one.set_ylabel("")
     for one in axes.flat[len(log_mels) :]:
         one.set_visible(False)
-    return figure
+    return figure.captioned(
+        "Brighter is louder, on one scale for all panels. Compare each with the first.",
+        f"Log-mel spectrograms: {', '.join(log_mels)}.",
+    )
 
 
-def plot_spread(groups: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
+def plot_spread(groups: Mapping[str, Sequence[float]], xlabel: str) -> CaptionedFigure:
     """How values spread: one horizontal box a group, from the 25th to the 75th percentile."""
     figure, axes = new_figure(1, 1, (7.2, 0.8 + 0.32 * len(groups)))
     names = list(groups)[::-1]
     boxes = axes[0, 0].boxplot(
         [groups[name] for name in names], orientation="horizontal", whis=(5, 95), showfliers=False,
-        patch_artist=True, medianprops={"color": "black"},
+        patch_artist=True, medianprops={"color": ORANGE, "linewidth": 2},
     )  # fmt: skip
     for box in boxes["boxes"]:
         box.set_facecolor("#9ecae1")
     axes[0, 0].set_yticks(range(1, len(names) + 1), names)
     axes[0, 0].set(xlabel=xlabel)
-    return figure
+    middles = (f"{name} {np.median(values):.2f}" for name, values in groups.items())
+    return figure.captioned(
+        "Box: the middle half of the values; line: the median; whiskers: 5 % to 95 %.",
+        f"Boxes of {xlabel}; medians: {', '.join(middles)}.",
+    )
 
 
-def plot_similarities(matrix: np.ndarray) -> Figure:
+def plot_similarities(matrix: np.ndarray) -> CaptionedFigure:
     """A batch's cosines, (queries, items), as a picture with its numbers; pairs are diagonal.
 
     Notebook: 04_finetune.
@@ -212,29 +163,43 @@ def plot_similarities(matrix: np.ndarray) -> Figure:
         axes[0, 0].text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=7)
     axes[0, 0].set(xlabel="item of the batch", ylabel="query of the batch")
     figure.colorbar(image, label="cosine", shrink=0.8)
-    return figure
+    others = matrix[~np.eye(*matrix.shape, dtype=bool)]
+    return figure.captioned(
+        "Pairs lie on the diagonal, from the top left. Is it the brightest of its row?",
+        f"Matrix of cosines: diagonal {matrix.diagonal().mean():.2f} and the rest "
+        f"{others.mean():.2f} on average.",
+    )
 
 
-def plot_maps(maps: Mapping[str, np.ndarray], classes: Sequence[str], queries: int) -> Figure:
+def plot_maps(
+    maps: Mapping[str, np.ndarray], classes: Sequence[str], queries: int
+) -> CaptionedFigure:
     """Points (count, 2) by class, one panel a map; the first ``queries`` are dots, items crosses.
 
     Notebook: 04_finetune.
     """
     names = sorted(set(classes))
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1}
     figure, axes = new_figure(1, len(maps), (4.6 * len(maps), 4.2))
     for one, (title, points) in zip(axes[0], maps.items(), strict=True):
         for name, colour in zip(names, COLOURS * len(names), strict=False):
             own = np.flatnonzero(np.asarray(classes) == name)
-            for part, marker in ((own[own < queries], "o"), (own[own >= queries], "x")):
-                label = name if marker == "o" else None
-                one.scatter(*points[part].T, color=colour, marker=marker, s=18, label=label)
+            parts = (own[own < queries], "", "o"), (own[own >= queries], "× ", "x")
+            for part, sign, marker in parts:
+                if not len(part):
+                    continue
+                one.scatter(*points[part].T, color=colour, marker=marker, s=18)
+                middle = np.median(points[part], axis=0)
+                one.text(*middle, sign + name, ha="center", bbox=box, size=9)
         one.set(title=title, xlabel="first principal axis", ylabel="second principal axis")
-    axes[0, -1].legend(frameon=False, title="dot: query\ncross: item", loc="center left",
-                       bbox_to_anchor=(1, 0.5))  # fmt: skip
-    return figure
+    return figure.captioned(
+        "Dots are queries, crosses items. A name stands in the middle of its class's queries, with "
+        "a cross in that of its items: do the two lie together?",
+        f"Maps of embeddings ({', '.join(maps)}) of the classes {', '.join(names)}.",
+    )
 
 
-def plot_intervals(reports: Sequence[Report], metric: str = "MRR") -> Figure:
+def plot_intervals(reports: Sequence[Report], metric: str = "MRR") -> CaptionedFigure:
     """One metric of several reports with its 95 % intervals; dashed: random.
 
     Notebook: 03_baselines.
@@ -248,10 +213,19 @@ def plot_intervals(reports: Sequence[Report], metric: str = "MRR") -> Figure:
     axes[0, 0].set_yticks(range(len(reports)), [report.system for report in reversed(reports)])
     axes[0, 0].set(xlabel=f"{metric} with 95 % interval (dashed: random)", xlim=(0, None))
     axes[0, 0].set_ylim(-0.6, len(reports) - 0.4)
-    return figure
+    chance = reports[0].metrics.loc[metric, "random"]
+    told = [f"{metric} with 95 % interval; by chance {chance:.2f}"]
+    for report in reports:
+        row = report.metrics.loc[metric]
+        told.append(f"{report.system} {row.value:.2f} ({row.low:.2f} to {row.high:.2f})")
+    return figure.captioned(
+        f"Dot: the measured {metric}; line: its 95 % interval; dashed: random. A line that "
+        "reaches the dashed one shows nothing.",
+        f"{'; '.join(told)}.",
+    )
 
 
-def plot_ranks(reports: Sequence[Report]) -> Figure:
+def plot_ranks(reports: Sequence[Report]) -> CaptionedFigure:
     """At which rank each system has the imitated item: one histogram a system, one scale.
 
     Notebook: 03_baselines.
@@ -265,10 +239,15 @@ def plot_ranks(reports: Sequence[Report]) -> Figure:
     top = max(one.get_ylim()[1] for one in axes[0])
     for one in axes[0]:
         one.set_ylim(0, top)
-    return figure
+    middles = (f"{report.system} {report.per_query['rank'].median():.0f}" for report in reports)
+    return figure.captioned(
+        "The further left the bars, the sooner the item is found; the tail at the right is what to "
+        "listen to.",
+        f"Histograms of ranks; medians: {', '.join(middles)}.",
+    )
 
 
-def plot_report(report: Report) -> Figure:
+def plot_report(report: Report) -> CaptionedFigure:
     """Two panels: share of queries whose item is among the first k, and MRR by class."""
     classes: pd.DataFrame = report.per_class.sort_values("MRR")
     figure, axes = new_figure(1, 2, (9.5, max(3.2, 0.6 + 0.24 * len(classes))))
@@ -291,4 +270,8 @@ def plot_report(report: Report) -> Figure:
     right.axvline(report.metrics.loc["MRR", "random"], color=GREY, linestyle="--")
     right.set(xlim=(0, 1), xlabel="MRR (dashed: random)")
     figure.suptitle(report.headline)
-    return figure
+    return figure.captioned(
+        "Left: the share of queries that find their item among the first k; dashed: by chance. "
+        "Right: which classes are easy and which are hard.",
+        f"{report.headline}. Best class {classes.index[-1]}, worst {classes.index[0]}.",
+    )

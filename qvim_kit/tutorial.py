@@ -1,21 +1,30 @@
-"""Runs the notebooks in order and leaves pages, an index and a table of results.
+"""Runs the notebooks in order and leaves their pages and one with all results.
 
 `make tutorial` calls this. Each notebook runs in a folder of its own under the output folder, so
-that the clone stays as it is.
+that the clone stays as it is. The page of results gathers each `Report` that is shown, and the
+tables below the cells that are tagged "result".
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qvim_kit.evaluation.report import REPORT_MIME
 from qvim_kit.paths import REPOSITORY, in_checkout
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qvim_kit.datasets.tables import RetrievalDataset
+
+EXAMPLE = "Siren/Siren_7_imitation_1.wav"  # what the notebooks follow
 TIMEOUT = 1_800  # s a cell
 COLUMNS = ("notebook", "system", "data set", "MRR", "95 % interval", "random MRR", "class NDCG")
 
@@ -29,6 +38,7 @@ class Run:
     seconds: float
     reason: str = ""
     reports: list[dict] = field(default_factory=list)
+    tables: list[tuple[str, str]] = field(default_factory=list)  # section, HTML
 
     @property
     def page(self) -> str:
@@ -48,6 +58,12 @@ class Run:
             )
             rows.append((self.notebook.stem, report["system"], report["dataset"], *numbers))
         return rows
+
+
+def example_query(dataset: RetrievalDataset) -> pd.Series:
+    """The row of the query that all notebooks follow; in a data set without it, the first."""
+    found = dataset.queries[dataset.queries["query_id"] == EXAMPLE]
+    return (found if len(found) else dataset.queries).iloc[0]
 
 
 def notebooks() -> list[Path]:
@@ -110,6 +126,7 @@ def run_notebook(path: Path, output: Path) -> Run:
             state = "skipped" if error.ename == "DownloadError" else "failed"
             reason = f"({error.ename}: {error.evalue})"
     run = Run(path, state, time.monotonic() - start, reason, _reports(notebook))
+    run.tables = _tables(notebook)
     _write_page(notebook, output / run.page)
     return run
 
@@ -127,18 +144,51 @@ def _reports(notebook) -> list[dict]:
     return [o["data"][REPORT_MIME] for o in outputs if REPORT_MIME in o.get("data", {})]
 
 
+def _tables(notebook) -> list[tuple[str, str]]:
+    """The tables of the cells tagged "result", each with the heading that it stands under."""
+    heading, tables = "", []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = (re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
+        elif "result" in cell.metadata.get("tags", ()):
+            pages = (output.get("data", {}).get("text/html", "") for output in cell.outputs)
+            tables += [(heading, page) for page in pages if "<table" in page]
+    return tables
+
+
 def _write_page(notebook, path: Path) -> None:
     from nbconvert import HTMLExporter
 
-    page, _ = HTMLExporter().from_notebook_node(notebook)
+    name = {"metadata": {"name": path.stem}}
+    page, _ = HTMLExporter().from_notebook_node(notebook, resources=name)
+    page = re.sub(r'href="(?:submissions/)?(\w+)\.ipynb([#"])', r'href="\1.html\2', page)
     path.write_text(page, encoding="utf-8")
 
 
-def _index(runs: list[Run]) -> str:
-    def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-        cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-        return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{cells}</table>"
+def _published() -> list[tuple[str, ...]]:
+    """What others have measured: data, system or metric, value."""
+    from qvim_kit.protocols import PUBLISHED
 
+    data = {
+        "qvim-dev": "QVIM-dev, MRR among its 121 imitated items",
+        "coarse": "VimSketch, coarse protocol, MRR",
+        "fine": "Vocal Imitation Set, fine protocol, MRR",
+        "clotho": "Clotho, words → sound, DCASE 2023 task 6b baseline (not verified)",
+    }
+    return [
+        (data[part], escape(name), f"{value:.4f}")
+        for part in data
+        for name, value in PUBLISHED[part].items()
+    ]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    cells = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    names = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return f"<table><tr>{names}</tr>{cells}</table>"
+
+
+def _index(runs: list[Run]) -> str:
     pages = [
         (
             f'<a href="{run.page}">{escape(run.notebook.stem)}</a>',
@@ -148,11 +198,21 @@ def _index(runs: list[Run]) -> str:
         for run in runs
     ]
     results = [tuple(map(escape, row)) for run in runs for row in run.rows]
+    gathered = [
+        f'<h3><a href="{run.page}">{escape(run.notebook.stem)}</a> · {escape(heading)}</h3>{table}'
+        for run in runs
+        for heading, table in run.tables
+    ]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>qvim-kit tutorial</title>'
         "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
         "padding:0 1rem}table{border-collapse:collapse}td,th{padding:.3rem .8rem;text-align:left;"
         "border-bottom:1px solid #bbb}</style><h1>qvim-kit: the tutorial, executed</h1>"
-        f"{table(('notebook', 'state', 'reason'), pages)}<h2>Results</h2>{table(COLUMNS, results)}"
-        "</html>\n"
+        f"{_table(('notebook', 'state', 'reason'), pages)}"
+        f"<h2>Results</h2>{_table(COLUMNS, results)}"
+        "<h2>Published</h2><p>Results of others, on other data: <b>not to be compared</b> with "
+        "those above, unless the data set is the same and whole. The MRR of guessing says how "
+        "much of a number is the size of the data set.</p>"
+        f"{_table(('data and measure', 'system', 'value'), _published())}"
+        f"<h2>Tables of the notebooks</h2>{''.join(gathered)}</html>\n"
     )

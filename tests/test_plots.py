@@ -108,7 +108,43 @@ def test_similarities_and_maps_show_their_values(rng):
     (axes,) = plots.plot_maps({"before": points}, classes, queries=3).axes
     shown = np.concatenate([collection.get_offsets() for collection in axes.collections])
     np.testing.assert_allclose(sorted(shown.tolist()), sorted(points.tolist()))
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    names = [text.get_text() for text in axes.texts]
+    assert names == ["a", "× a", "b", "× b"]  # not by colour alone
+    middle = np.median(points[:2], axis=0)
+    np.testing.assert_allclose(axes.texts[0].get_position(), middle)
+
+
+def test_every_picture_of_a_page_has_a_caption_and_says_what_it_shows(dataset, similarities):
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    source = """
+from qvim_kit.plots import plot_curves
+figure = plot_curves([0, 1], {"a<b": [1, 0.5]}, "shift (s)")
+handle = display(figure, display_id=True)
+handle.update(figure.captioned("look < here"))  # as `LiveCurves` does
+"""
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert "image/png" not in output["data"]  # which would be the picture once more, without alt
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert 'alt="Curves of cosine to the original over shift (s): a&lt;b from 1.00 to' in page
+    assert "<figcaption>look &lt; here</figcaption>" in page
+    assert "No description has been provided" not in page
+    report = evaluate(similarities, dataset, system="a")
+    for figure in (report.plot(), plots.plot_ranks([report]), plots.plot_intervals([report])):
+        assert figure.caption and figure.alt and "a" in figure.alt
+
+
+def test_without_words_of_its_own_a_figure_names_its_panels():
+    figure, axes = plots.new_figure(1, 2, (4, 2))
+    axes[0, 0].plot([0, 1])
+    axes[0, 0].set(title="left", xlabel="epoch", ylabel="loss")
+    axes[0, 1].set_visible(False)
+    assert 'alt="left: loss over epoch"' in figure._repr_html_()
+    assert "figcaption" not in figure._repr_html_()
 
 
 def test_a_report_is_shown_once(dataset, similarities):

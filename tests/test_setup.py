@@ -1,6 +1,7 @@
 """The files around the package agree with each other."""
 
 import ast
+import functools
 import graphlib
 import re
 import sys
@@ -59,6 +60,27 @@ def test_readme_opens_with_the_two_commands_and_its_files_exist():
     assert links and all((ROOT / link).exists() for link in links), links
 
 
+def test_readme_lists_every_notebook():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    folder = ROOT / "notebooks"
+    for path in (*folder.glob("*.ipynb"), *folder.glob("submissions/*.ipynb")):
+        assert f"({path.relative_to(ROOT).as_posix()})" in readme, path
+
+
+def test_contributing_is_short_and_what_it_names_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^## (An? .*)\n((?:(?!## ).*\n)*)", text, re.MULTILINE)
+    assert [title for title, _ in recipes] == [
+        "An encoder", "A data set", "An augmentation", "A notebook"
+    ]  # fmt: skip
+    for title, recipe in recipes:
+        assert len(recipe.splitlines()) < 20, title
+    for name in re.findall(r"`((?:[a-z]\w*/)+[\w.]*\.\w+)`|\]\(([^)#:]+)\)", text):
+        if (name := "".join(name)).split("/")[-1].startswith(("NAME", "NN_", "test_NAME")):
+            continue
+        assert (ROOT / name).exists() or (ROOT / "qvim_kit" / name).exists(), name
+
+
 def test_notebooks_are_stripped_and_their_cells_short():
     import nbformat
 
@@ -75,46 +97,111 @@ def test_ci_runs_the_readmes_test_command():
     assert (ROOT / ".ci" / "run").read_text().strip().endswith("\nmake test")
 
 
-def module_imports():
-    """module → the kit's modules that it imports when it is imported."""
+def test_the_workflow_runs_the_same_on_every_system(project):
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    lines = [line for step in jobs["test"]["steps"] for line in step.get("run", "").splitlines()]
+    assert ".ci/run" in lines and "make test" in lines
+    assert jobs["lint"]["steps"][-1]["run"] == "make lint"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    windows = [line for line in lines if "Scripts" in line]
+    assert len(windows) == 2 and all(line in readme for line in windows)
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert matrix["python"][0] == project["requires-python"].removeprefix(">=")
+    systems = {matrix["os"][0], *(one["os"] for one in matrix["include"])}
+    assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
+
+
+@functools.cache
+def module_imports(later=False):
+    """module → the kit's modules that it imports, or with ``later`` also uses when it runs.
+
+    What is imported only for type hints does not count.
+    """
     graph = {}
     for path in sorted((ROOT / "qvim_kit").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        graph[name] = {
-            found
-            for node in ast.parse(path.read_text()).body
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-            for found in _imported(node)
-        }
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        graph[name] = {found for node in body for found in _imported(node, later)}
     return {name: found & graph.keys() - {name} for name, found in graph.items()}
 
 
-def _imported(node):
+def _imported(node, later):
     if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    elif later and not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+        for child in ast.iter_child_nodes(node):
+            yield from _imported(child, later)
+
+
+@functools.cache
+def parts():
+    """part of the kit, a file or folder of qvim_kit → the parts that it uses."""
+    graph = {}
+    for name, found in module_imports(later=True).items():
+        _, part, *_ = f"{name}..".split(".")
+        others = {f"{other}.".split(".")[1] for other in found}
+        graph.setdefault(part, set()).update(others - {part, ""})
+    return {part: found for part, found in graph.items() if part}
+
+
+def below(graph, name):
+    """All that a part or module leads to."""
+    seen, todo = set(), [*graph[name]]
+    while todo:
+        if (one := todo.pop()) not in seen:
+            seen.add(one)
+            todo += graph[one]
+    return seen
+
+
+def drawing(graph):
+    """A Mermaid graph from low to high, without the arrows that follow from others."""
+    arrows = []
+    for part in graphlib.TopologicalSorter(graph).static_order():
+        implied = {low for used in graph[part] for low in below(graph, used)}
+        arrows += [f"    {low} --> {part}" for low in sorted(graph[part] - implied)]
+    return "\n".join(["```mermaid", "graph LR", *sorted(arrows), "```"])
 
 
 def test_modules_import_one_way_only():
     graphlib.TopologicalSorter(module_imports()).prepare()  # raises CycleError, naming the circle
+    graphlib.TopologicalSorter(parts()).prepare()  # also with what is imported where it is used
 
 
 @pytest.mark.parametrize(
     ("lower", "higher"),
     [
         ("audio", "features"),
-        ("features", "systems"),
+        ("features", "models"),
+        ("models", "systems"),
         ("metrics", "evaluation"),
-        ("datasets.tables", "evaluation"),
-        ("systems", "submission"),
+        ("datasets", "evaluation"),
+        ("systems", "evaluation"),
         ("evaluation", "submission"),
-        ("datasets", "widgets"),
-        ("downloads", "models.mobilenet"),
+        ("evaluation", "search"),
+        ("search", "widgets"),
+        ("submission", "cli"),
+        ("widgets", "cli"),
+        ("downloads", "models"),
     ],
 )
 def test_arrows_point_as_the_design_says(lower, higher):
-    graph, seen, todo = module_imports(), set(), [f"qvim_kit.{lower}"]
-    while todo:
-        seen.add(name := todo.pop())
-        todo += graph[name] - seen
-    assert f"qvim_kit.{higher}" not in seen
+    assert higher not in below(parts(), lower)
+
+
+def test_contributing_draws_the_arrows_as_they_are():
+    drawn = drawing(parts())
+    written = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    if drawn not in written:
+        pytest.fail(f"the imports have changed; put this into CONTRIBUTING.md:\n\n{drawn}\n")
+
+
+def test_a_drawing_leaves_out_what_follows_and_finds_circles():
+    graph = {"a": set(), "b": {"a"}, "c": {"a", "b"}}
+    assert below(graph, "c") == {"a", "b"} and not below(graph, "a")
+    assert drawing(graph) == "```mermaid\ngraph LR\n    a --> b\n    b --> c\n```"
+    with pytest.raises(graphlib.CycleError):
+        drawing({"a": {"b"}, "b": {"a"}})

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from qvim_kit import tutorial
 
@@ -16,6 +16,13 @@ display({"application/vnd.qvim.report+json": report, "text/plain": "report"}, ra
 NO_WEIGHTS = """
 from qvim_kit.downloads import DownloadError
 raise DownloadError("put weights.pt into /cache")
+"""
+
+
+TABLE = """
+import pandas as pd
+print("said")
+pd.DataFrame({"<column>": [0.25]})
 """
 
 
@@ -56,6 +63,46 @@ def test_runs_all_and_says_what_became_of_each(notebooks, tmp_path, capsys):
 def test_success_without_failures(notebooks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tutorial, "notebooks", lambda: notebooks[:2])
     assert tutorial.run_tutorial(tmp_path / "pages") == 0
+
+
+def test_the_index_gathers_tagged_tables_under_their_heading_and_what_is_published(tmp_path):
+    path = tmp_path / "01_one.ipynb"
+    cells = [
+        new_markdown_cell("# One\n[02](02_two.ipynb), [x](submissions/x.ipynb), [a](#b)\n## A & B"),
+        new_code_cell(TABLE, metadata={"tags": ["result"]}),
+        new_markdown_cell("no heading"),
+        new_code_cell(TABLE.replace("0.25", "0.75")),  # not tagged
+    ]
+    nbformat.write(new_notebook(cells=cells), path)
+    run = tutorial.run_notebook(path, tmp_path)
+    ((heading, table),) = run.tables
+    assert heading == "A & B" and "0.25" in table
+    index = tutorial._index([run])
+    assert "A &amp; B" in index and "&lt;column&gt;" in index and "0.75" not in index
+    assert "<td>2DFT</td><td>0.1262</td>" in index and "not to be compared" in index
+    page = (tmp_path / run.page).read_text()
+    assert 'href="02_two.html"' in page and 'href="x.html"' in page and 'href="#b"' in page
+    assert "<title>01_one</title>" in page
+
+
+def test_every_notebook_follows_one_query_and_links_to_its_neighbours():
+    paths = [path for path in tutorial.notebooks() if path.name[0].isdigit()]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    for n, text in enumerate(texts):
+        assert all(word in text for word in ("**Time:**", "**Needs:**", "**You can skip")), paths[n]
+        if paths[n].name.startswith("05"):  # whose copies lie anywhere, for any data
+            continue
+        neighbours = paths[max(0, n - 1) : n] + paths[n + 1 : n + 2]
+        assert all(f"({other.name})" in text for other in neighbours), paths[n]
+        assert "example_query(" in text, paths[n]
+        assert n == 0 or "(01_explore_the_data.ipynb#Terms)" in text, paths[n]
+
+
+def test_the_query_that_is_followed(dataset):
+    from qvim_kit.datasets import load_mini
+
+    assert tutorial.example_query(load_mini())["query_id"] == tutorial.EXAMPLE
+    assert tutorial.example_query(dataset)["query_id"] == dataset.queries["query_id"][0]
 
 
 def test_notebooks_come_in_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import unicodedata
 import warnings
 from collections import Counter
@@ -19,7 +20,7 @@ REMEDY = "Unpack the data set again, or pass allow_missing=True to leave those r
 class DatasetWarning(UserWarning):
     """Files that a reader leaves out; ``names`` holds all of them, the message the first five."""
 
-    def __init__(self, where: Path, what: str, names: Sequence[str]):
+    def __init__(self, where: str | os.PathLike, what: str, names: Sequence[str]):
         listing = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         super().__init__(f"{where}: {what.format(len(names))}: {listing}")
         self.names = list(names)
@@ -28,7 +29,7 @@ class DatasetWarning(UserWarning):
 class UnlistedFiles(DatasetWarning):
     """Files that are there, but in no list."""
 
-    def __init__(self, where: Path, names: Sequence[str]):
+    def __init__(self, where: str | os.PathLike, names: Sequence[str]):
         super().__init__(where, "{} files are in no list and are left out", names)
 
 

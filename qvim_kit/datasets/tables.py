@@ -37,12 +37,15 @@ class Worded(str):
         text: the words.
     """
 
+    path: str
+    text: str
+
     def __new__(cls, path: str, text: str) -> Worded:
         made = super().__new__(cls, path or text)
         made.path, made.text = path, text
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return self.path, self.text
 
 

@@ -11,12 +11,13 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from qvim_kit.downloads.safety import url_problem
 
+Steps = Generator[Any, None, None]  # of an exchange: the answer, then its content in pieces
 CHUNK = 1 << 16  # bytes; with 1 KiB, as some libraries have it, the loop is the bottleneck
 AHEAD = 8  # pieces that may have arrived before they are written
 PATIENCE = 4  # times the time-out, for an answer to begin and for each CHUNK of it
@@ -35,7 +36,7 @@ class Stopped(Refused):
 
 def ask(
     url: str, headers: dict[str, str], *, timeout: float, page: bool, deadline: float | None = None
-) -> Iterator[Any]:
+) -> Steps:
     """Yield the `requests.Response`, then its body in pieces of at most ``CHUNK`` bytes.
 
     Close the iterator to end the connection.
@@ -53,7 +54,7 @@ def ask(
     return _left_behind(_exchange(url, headers, timeout, page), PATIENCE * timeout, deadline)
 
 
-def _exchange(url: str, headers: dict[str, str], timeout: float, page: bool) -> Iterator[Any]:
+def _exchange(url: str, headers: dict[str, str], timeout: float, page: bool) -> Steps:
     import requests
 
     class Session(requests.Session):
@@ -64,8 +65,14 @@ def _exchange(url: str, headers: dict[str, str], timeout: float, page: bool) -> 
 
     with Session() as session:  # keeps cookies from one redirect to the next
         for _ in range(REDIRECTS + 1):
-            options = {"timeout": timeout, "stream": True, "allow_redirects": False}
-            with session.get(url, headers=headers, auth=_nobody, **options) as answer:
+            with session.get(
+                url,
+                headers=headers,
+                auth=_nobody,
+                timeout=timeout,
+                stream=True,
+                allow_redirects=False,
+            ) as answer:
                 there = requests.Session.get_redirect_target(session, answer)
                 if problem := answer_problem(answer, page, there):
                     raise Refused(problem)
@@ -101,7 +108,7 @@ def answer_problem(answer: Any, page: bool, redirect: str | None = None) -> str 
     return None
 
 
-def _left_behind(steps: Iterator[Any], seconds: float, deadline: float | None) -> Iterator[Any]:
+def _left_behind(steps: Steps, seconds: float, deadline: float | None) -> Steps:
     """What ``steps`` yields, from a thread of its own, waiting at most ``seconds`` for each."""
     import requests
 
@@ -128,7 +135,7 @@ def _left_behind(steps: Iterator[Any], seconds: float, deadline: float | None) -
         wanted.clear()
 
 
-def _work(steps: Iterator[Any], box: queue.Queue, wanted: threading.Event) -> None:
+def _work(steps: Steps, box: queue.Queue, wanted: threading.Event) -> None:
     def put(step: Any, error: BaseException | None = None) -> None:
         while wanted.is_set():
             with contextlib.suppress(queue.Full):

@@ -45,10 +45,15 @@ def run_git(
     environment = _environment(protocols) | {name: str(place) for name, place in places.items()}
     # A session of its own, so that what git has started can be ended with it.
     own = os.name == "posix"
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, start_new_session=own, **pipes
+            command,
+            cwd=folder,
+            env=environment,
+            start_new_session=own,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except FileNotFoundError as error:
         raise GitError("there is no program git; get it from https://git-scm.com") from error

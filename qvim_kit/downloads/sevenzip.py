@@ -84,7 +84,7 @@ def _factory(files: _Files) -> Any:
     from py7zr import WriterFactory
 
     class Factory(WriterFactory):
-        def create(self, filename: str) -> _Files:
+        def create(self, filename: str) -> Any:
             return files.begin(Path(filename))
 
     return Factory()

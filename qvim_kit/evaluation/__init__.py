@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from qvim_kit.evaluation.intervals import (
 from qvim_kit.evaluation.report import Report
 from qvim_kit.metrics import Ranking
 
-Similarities = Mapping | pd.DataFrame | str | os.PathLike
+Similarities: TypeAlias = Mapping | pd.DataFrame | str | os.PathLike
 
 
 def evaluate(

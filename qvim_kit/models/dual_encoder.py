@@ -7,8 +7,6 @@ and Audio Pretraining", DCASE 2024, and of the AES AIMLA 2025 baseline. Notebook
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -30,12 +28,9 @@ from qvim_kit.models.storage import (
     find_files,
     is_natural,
     is_positive,
-    not_finite,
-    plain,
     read_card,
     read_weights,
-    some,
-    write_all,
+    write_model,
 )
 
 FRONT_END = ("sample_rate", "mels", "fmin", "fmax")
@@ -177,16 +172,8 @@ class DualEncoder(nn.Module):
         weights = {
             name: tensor.detach().cpu().contiguous() for name, tensor in _stored(self).items()
         }
-        if names := not_finite(weights):
-            raise ValueError(f"{folder}: not saved, as weights are not finite: {some(names)}")
-        from safetensors.torch import save
-
-        folder, data = Path(folder).expanduser(), save(weights, metadata={"format": "pt"})
-        given = {"training_data": None, "metrics": None, "licence": None, **(card or {})}
-        facts = {**self._facts(), "sha256": hashlib.sha256(data).hexdigest()}
-        self.card = plain({**given, **facts})
-        text = json.dumps(self.card, indent=2, ensure_ascii=False, allow_nan=False)
-        write_all({folder / WEIGHTS: data, folder / CARD: text.encode()})
+        folder = Path(folder).expanduser()
+        self.card = write_model(folder, weights, {**(card or {}), **self._facts()})
         return folder
 
     def _facts(self) -> dict[str, Any]:

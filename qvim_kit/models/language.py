@@ -8,8 +8,6 @@ encoder, which they train too. Notebook: 07_search_by_text.
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -25,7 +23,6 @@ from qvim_kit.features import LogMel
 from qvim_kit.models.cnn14 import Cnn14, DcaseLogMel
 from qvim_kit.models.mobilenet import CheckpointError, MobileNet
 from qvim_kit.models.storage import (
-    CARD,
     FORMAT,
     WEIGHTS,
     CardKey,
@@ -35,12 +32,9 @@ from qvim_kit.models.storage import (
     is_natural_up_to,
     is_positive,
     is_positive_up_to,
-    not_finite,
-    plain,
     read_card,
     read_weights,
-    some,
-    write_all,
+    write_model,
 )
 
 TRUNKS = {"mobilenet": (MobileNet, LogMel), "cnn14": (Cnn14, DcaseLogMel)}
@@ -144,16 +138,8 @@ class LanguageModel(nn.Module):
         As `DualEncoder.save_pretrained`, and raises as that.
         """
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        if names := not_finite(weights):
-            raise ValueError(f"{folder}: not saved, as weights are not finite: {some(names)}")
-        from safetensors.torch import save
-
-        folder, data = Path(folder).expanduser(), save(weights, metadata={"format": "pt"})
-        given = {"training_data": None, "metrics": None, "licence": None, **(card or {})}
-        facts = {**self._facts(), "sha256": hashlib.sha256(data).hexdigest()}
-        self.card = plain({**given, **facts})
-        text = json.dumps(self.card, indent=2, ensure_ascii=False, allow_nan=False)
-        write_all({folder / WEIGHTS: data, folder / CARD: text.encode()})
+        folder = Path(folder).expanduser()
+        self.card = write_model(folder, weights, {**(card or {}), **self._facts()})
         return folder
 
     def _facts(self) -> dict[str, Any]:

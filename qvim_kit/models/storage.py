@@ -90,10 +90,6 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
-def find_folder(name_or_folder: str | os.PathLike) -> Path:
-    return find_files(name_or_folder)[1].parent
-
-
 def read_card(path: Path, keys: Sequence[CardKey] = CARD_KEYS) -> tuple[dict[str, Any], list[str]]:
     """The card, and what is wrong with it; every problem begins with the file's name.
 
@@ -170,6 +166,25 @@ def plain(card: dict[str, Any]) -> dict[str, Any]:
         return value.tolist() if hasattr(value, "tolist") else str(value)
 
     return json.loads(json.dumps(card, default=simple), parse_constant=lambda _: None)
+
+
+def write_model(
+    folder: Path, weights: dict[str, torch.Tensor], card: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a model's weights and its card into a folder; returns the card as it was written.
+
+    Raises `ValueError` where weights are not finite, `OSError` where a file cannot be written.
+    """
+    if names := not_finite(weights):
+        raise ValueError(f"{folder}: not saved, as weights are not finite: {some(names)}")
+    from safetensors.torch import save
+
+    data = save(weights, metadata={"format": "pt"})
+    unsaid = {"training_data": None, "metrics": None, "licence": None}
+    card = plain({**unsaid, **card, "sha256": hashlib.sha256(data).hexdigest()})
+    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
+    write_all({folder / WEIGHTS: data, folder / CARD: text.encode()})
+    return card
 
 
 def write_all(contents: dict[Path, bytes]) -> None:

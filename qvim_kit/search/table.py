@@ -196,7 +196,7 @@ def _framer() -> Callable[..., pd.DataFrame]:
     columns = pd.Index(COLUMNS)
     first, middle, fourth = np.array([0]), np.array([1, 2, 4]), np.array([3])
 
-    def framed(ranks, texts, scores, index):
+    def framed(ranks, texts, scores, index):  # type: ignore[no-redef]
         blocks = [(ranks[None], first), (texts, middle), (scores[None], fourth)]
         return from_blocks(blocks, index=index, columns=columns)
 

@@ -50,8 +50,9 @@ class Fusion(QVIMModel):
     Attributes:
         weights: as given, with sum 1.
 
-    >>> Fusion([TwoDFT(), MVGGish()], weights=[1, 3], on="scores")  # doctest: +SKIP
-    Fusion on scores: 0.25 2DFT + 0.75 M-VGGish
+    >>> from qvim_kit.systems import Random, TwoDFT
+    >>> Fusion([TwoDFT(), Random()], weights=[3, 1], on="scores")
+    Fusion on scores: 0.75 2DFT + 0.25 random
     """
 
     name = "fusion"
@@ -96,7 +97,7 @@ class Fusion(QVIMModel):
         that are no finite numbers, and whatever a member raises.
         """
         running = np.flatnonzero(self.weights)
-        answers = _answers({n: self.systems[n] for n in running}, items, queries)
+        answers = _answers({n: self.systems[n] for n in running.tolist()}, items, queries)
         votes = np.stack([_votes(scores, self.on) for scores in answers])
         fused = _fuse(votes, self.weights[running])
         return as_similarities(fused, list(queries), list(items))
@@ -166,7 +167,7 @@ def _simplex(systems: int) -> Iterator[np.ndarray]:
 
 
 def _answers(
-    systems: Mapping[int, QVIMModel], items: Mapping[str, str], queries: Mapping[str, str]
+    systems: Mapping[int, QVIMModel], items: dict[str, str], queries: dict[str, str]
 ) -> list[np.ndarray]:
     """What each system says, (queries, items) each. Raises `FusionError` for all that lack.
 

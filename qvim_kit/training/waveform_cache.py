@@ -204,8 +204,12 @@ class WaveformCache:
         self._end = max((clip.start + clip.samples for clip in self._clips.values()), default=0)
 
     def _store_index(self) -> None:
-        index = {"version": VERSION, "sample_rate": self.sample_rate}
-        index |= {"clips": self._clips, "files": self._files}
+        index = {
+            "version": VERSION,
+            "sample_rate": self.sample_rate,
+            "clips": self._clips,
+            "files": self._files,
+        }
         part = self.folder / f"index.{os.getpid()}.part"
         part.write_text(json.dumps(index), encoding="utf-8")
         os.replace(part, self.folder / "index.json")

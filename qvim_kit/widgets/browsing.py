@@ -50,7 +50,8 @@ def players(
 def _players_html(sounds: Mapping, sample_rate: int, columns: int | None = None) -> str:
     cells = "".join(
         f'<figure style="margin:0 1em 1em 0"><figcaption>{escape(str(title))}</figcaption>'
-        f'<audio controls preload="none" style="max-width:100%" src="data:audio/wav;base64,{_wav(sound, sample_rate)}">'
+        '<audio controls preload="none" style="max-width:100%" '
+        f'src="data:audio/wav;base64,{_wav(sound, sample_rate)}">'
         "</audio></figure>"
         for title, sound in sounds.items()
     )

@@ -58,7 +58,8 @@ class Finder:
         self.status = Status()
         self.indexes: dict[str, SoundIndex] = {}
         self.chosen: list[str] = systems.names[:1]
-        self._lock, self._thread, self._turn = lock, None, 0
+        self._lock, self._turn = lock, 0
+        self._thread: threading.Thread | None = None
         self._reported = 0.0
         self.name, self.folder = FOLDER, ""
         if library is None or isinstance(library, str) and library in library_choices():

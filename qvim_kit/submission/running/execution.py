@@ -80,7 +80,7 @@ async def _execute(notebook: str, executed: str, folder: str, say) -> dict:
 
     client = _client(nbformat.read(notebook, as_version=4), folder, say)
     saving = asyncio.create_task(_keep_saving(client, executed))
-    ending = {"end": "passed"}
+    ending: dict = {"end": "passed"}
     try:
         await client.async_execute()
     except CellExecutionError as error:

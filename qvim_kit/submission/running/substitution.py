@@ -105,9 +105,10 @@ class _Bindings(ast.NodeVisitor):
         if isinstance(target, ast.Name):
             if target.id in NAMES:
                 shared = any(value is known for _, known in self.plain)  # ROOT_PATH = DATA_PATH = …
-                (self.other if shared else self.plain).append(
-                    (target.id, target.lineno if shared else value)
-                )
+                if shared:
+                    self.other.append((target.id, target.lineno))
+                else:
+                    self.plain.append((target.id, value))
         elif (
             isinstance(target, several)
             and isinstance(value, several)
