@@ -7,7 +7,7 @@ alternative text. The colours are Okabe & Ito's, which the colour-blind can tell
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -60,7 +60,7 @@ def new_figure(
     """
     import matplotlib.pyplot as plt
 
-    looks = {"figsize": size, "layout": "constrained", "FigureClass": CaptionedFigure}
+    looks: dict[str, Any] = {"figsize": size, "layout": "constrained", "FigureClass": CaptionedFigure}
     figure, axes = plt.subplots(rows, columns, squeeze=False, **looks)
     for one in axes.flat:
         one.spines[["top", "right"]].set_visible(False)

@@ -163,7 +163,7 @@ def plot_similarities(matrix: np.ndarray) -> CaptionedFigure:
         axes[0, 0].text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=7)
     axes[0, 0].set(xlabel="item of the batch", ylabel="query of the batch")
     figure.colorbar(image, label="cosine", shrink=0.8)
-    others = matrix[~np.eye(*matrix.shape, dtype=bool)]
+    others = matrix[~np.eye(matrix.shape[0], matrix.shape[1], dtype=bool)]
     return figure.captioned(
         "Pairs lie on the diagonal, from the top left. Is it the brightest of its row?",
         f"Matrix of cosines: diagonal {matrix.diagonal().mean():.2f} and the rest "
