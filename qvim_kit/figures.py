@@ -60,7 +60,11 @@ def new_figure(
     """
     import matplotlib.pyplot as plt
 
-    looks: dict[str, Any] = {"figsize": size, "layout": "constrained", "FigureClass": CaptionedFigure}
+    looks: dict[str, Any] = {
+        "figsize": size,
+        "layout": "constrained",
+        "FigureClass": CaptionedFigure,
+    }
     figure, axes = plt.subplots(rows, columns, squeeze=False, **looks)
     for one in axes.flat:
         one.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from qvim_kit.datasets import RetrievalDataset
 
@@ -20,6 +21,15 @@ def golden() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def files(tmp_path, rng) -> dict[str, str]:
+    """Ten files of noise, name → path."""
+    paths = {f"{n}.wav": str(tmp_path / f"{n}.wav") for n in range(10)}
+    for path in paths.values():
+        soundfile.write(path, 0.1 * rng.normal(size=4_000), 8_000)
+    return paths
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ import threading
 
 import numpy as np
 import pytest
-import soundfile
 
 from qvim_kit.audio import AudioErrors
 from qvim_kit.systems import EmbeddingSystem, reading
@@ -22,15 +21,6 @@ class Level(EmbeddingSystem):
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def files(tmp_path, rng):
-    """Ten files of noise, name → path."""
-    paths = {f"{n}.wav": str(tmp_path / f"{n}.wav") for n in range(10)}
-    for path in paths.values():
-        soundfile.write(path, 0.1 * rng.normal(size=4_000), 8_000)
-    return paths
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")

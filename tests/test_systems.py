@@ -41,15 +41,6 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def files(tmp_path, rng):
-    """Ten files of noise, name → path."""
-    paths = {f"{n}.wav": str(tmp_path / f"{n}.wav") for n in range(10)}
-    for path in paths.values():
-        soundfile.write(path, 0.1 * rng.normal(size=4_000), 8_000)
-    return paths
-
-
 def test_the_interface_is_the_challenges():
     with pytest.raises(TypeError, match="compute_similarities"):
         QVIMModel()

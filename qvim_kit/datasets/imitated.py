@@ -20,6 +20,7 @@ import numpy as np
 
 from qvim_kit import synth
 from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, load_audio, prepare
+from qvim_kit.datasets import versions as versions_module
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 from qvim_kit.datasets.versions import LONGEST_S, SAMPLE_RATE, SHORTEST_S, changed
@@ -131,7 +132,8 @@ def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> st
     for path in [*files, *spoken]:
         status = path.stat()
         digest.update(f"{path.name} {status.st_size} {files.get(path)}\n".encode())
-    for source in sorted(Path(synth.__file__).parent.glob("*.py")):
+    made_by = [*sorted(Path(synth.__file__).parent.glob("*.py")), Path(versions_module.__file__)]
+    for source in made_by:
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

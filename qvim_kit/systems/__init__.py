@@ -75,8 +75,7 @@ class TwoDFT(EmbeddingSystem):
     def fingerprint(self, side: str) -> str:
         from qvim_kit import features
 
-        source = inspect.getsource(features.cqt) + inspect.getsource(features.two_dft)
-        return f"{self.sample_rate} Hz {self.duration} s {source}"
+        return f"{self.sample_rate} Hz {self.duration} s {inspect.getsource(features)}"
 
 
 class EncoderSystem(EmbeddingSystem):
