@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,10 @@ def notebooks() -> list[Path]:
     """
     folder = REPOSITORY / "notebooks"
     if not in_checkout():
-        raise FileNotFoundError(f"{folder}: no notebooks; they come with a clone of qvim-kit")
+        urls = metadata("qvim-kit").get_all("Project-URL", [])
+        address = "".join(url.partition(", ")[2] for url in urls if url.startswith("Repository"))
+        remedy = f"they come with a clone (git clone {address}) that the kit is installed from"
+        raise FileNotFoundError(f"{folder}: no notebooks; {remedy}")
     return sorted(folder.glob("[0-9]*.ipynb")) + sorted((folder / "submissions").glob("*.ipynb"))
 
 

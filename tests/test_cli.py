@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from qvim_kit import doctor
 from qvim_kit.cli import main
 from qvim_kit.datasets.mini import build_mini
 from qvim_kit.systems import TwoDFT, score
@@ -132,6 +131,8 @@ def test_embed_keeps_the_good_and_names_the_bad(small, capsys, tmp_path):
     (sounds / "broken.wav").write_bytes(b"RIFF")
     (sounds / "empty.flac").write_bytes(b"")
     (sounds / "notes.txt").write_text("not audio, not looked at")
+    (sounds / ".trash").mkdir()
+    (sounds / ".trash" / "thrown away.wav").write_bytes(b"RIFF")
     output = tmp_path / "embeddings.npz"
     assert main(["embed", str(sounds), "-o", str(output), "--system", "2dft"]) == 1
     captured = capsys.readouterr()
@@ -196,56 +197,3 @@ def test_data_mini_says_where_it_is(capsys):
     assert main(["data", "mini"]) == 0
     out = capsys.readouterr().out
     assert "192 queries, 96 items in 12 classes" in out and "qvim-mini" in out
-
-
-def test_doctor_finds_this_environment_healthy(capsys):
-    assert main(["doctor"]) == 0
-    out = capsys.readouterr().out
-    assert "torch 2.11" in out and "FAIL" not in out and "GPU" in out
-
-
-@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
-def test_doctor_finds_a_broken_pair(monkeypatch, capsys, error):
-    def broken(name):
-        if name == "torchaudio":
-            raise error("libtorchaudio.so: undefined symbol")
-        return real(name)
-
-    real = doctor.importlib.import_module
-    monkeypatch.setattr(doctor.importlib, "import_module", broken)
-    assert main(["doctor"]) == 1
-    out = capsys.readouterr().out
-    assert "undefined symbol" in out and doctor.BUILD_REMEDY in out
-    with pytest.raises(RuntimeError, match='--force-reinstall "torch==2.11.'):
-        doctor.check_environment()
-
-
-@pytest.mark.parametrize(("torch", "torchaudio"), [("2.15.0", "2.11.0"), ("2.11.0", None)])
-def test_doctor_finds_versions_that_do_not_match(monkeypatch, torch, torchaudio):
-    versions = {"torch": torch, "torchaudio": torchaudio}
-    monkeypatch.setattr(doctor, "_version", versions.get)
-    finding = doctor.check_torch_pair()
-    assert not finding.ok and "not a matching pair" in finding.what
-    assert finding.remedy == doctor.TORCH_REMEDY
-
-
-def test_a_local_build_of_the_right_version_matches(monkeypatch):
-    monkeypatch.setattr(
-        doctor, "_version", lambda name: "2.11.0+cpu" if name == "torch" else "2.11.0"
-    )
-    assert doctor.check_torch_pair().ok
-
-
-def test_doctor_finds_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    finding = doctor.check_folder("cache", tmp_path / "file" / "cache")
-    assert not finding.ok and "QVIM_CACHE" in finding.remedy
-
-
-def test_first_cell_says_what_it_runs_on(monkeypatch, capsys):
-    monkeypatch.setenv("QVIM_FAST", "1")
-    doctor.check_environment()
-    out = capsys.readouterr().out
-    assert "torch 2.11" in out and "fast mode" in out
-    monkeypatch.setenv("QVIM_FAST", "0")
-    assert not doctor.fast()

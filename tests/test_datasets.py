@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -204,8 +206,15 @@ def test_mini_does_not_overwrite_what_is_not_its_own(tmp_path):
     assert (tmp_path / "mini" / "thesis.txt").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 1
     for place in (tmp_path / "mini" / "thesis.txt", tmp_path / "mini" / "thesis.txt" / "mini"):
-        with pytest.raises(OSError, match="thesis.txt"):
+        with pytest.raises(OSError, match=r"thesis.txt.*(move it away|QVIM_DATA)"):
             build_mini(place, ["Bell"], 1)
+    assert (tmp_path / "mini" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_place_where_no_mini_can_be_made_is_named_with_a_remedy():
+    with pytest.raises(OSError, match="/proc/mini: cannot be made .*QVIM_DATA"):
+        build_mini("/proc/mini", ["Bell"], 1)
 
 
 def test_frames_with_other_index_are_accepted(dataset):

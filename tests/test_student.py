@@ -51,6 +51,15 @@ def namespace(path):
     return space
 
 
+@pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.stem)
+def test_a_copy_has_no_link_to_the_solved_notebook(path):
+    text = {v: "".join(source for _, source, _ in cells(path, v)) for v in ("solved", "student")}
+    assert f"blob/main/notebooks/{path.name}" in text["solved"]
+    assert path.name not in text["student"] and "colab" not in text["student"].lower().replace(
+        "as in colab", ""
+    )
+
+
 def test_every_exercise_is_in_one_notebook_and_every_notebook_has_one():
     names = []
     for path in TAUGHT:

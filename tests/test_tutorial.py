@@ -60,6 +60,15 @@ def test_runs_all_and_says_what_became_of_each(notebooks, tmp_path, capsys):
     assert (output / "work" / "01_good" / "written.txt").exists()  # and not in the clone
 
 
+def test_without_a_clone_the_error_says_where_to_get_one(tmp_path, monkeypatch):
+    urls = {"Project-URL": ["Documentation, https://no", "Repository, https://host/kit"]}
+    said = type("Metadata", (), {"get_all": lambda self, name, default: urls.get(name, default)})
+    monkeypatch.setattr(tutorial, "in_checkout", lambda: False)
+    monkeypatch.setattr(tutorial, "metadata", lambda name: said())
+    with pytest.raises(FileNotFoundError, match=r"git clone https://host/kit\)"):
+        tutorial.notebooks()
+
+
 def test_success_without_failures(notebooks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tutorial, "notebooks", lambda: notebooks[:2])
     assert tutorial.run_tutorial(tmp_path / "pages") == 0

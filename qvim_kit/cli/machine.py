@@ -18,9 +18,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from qvim_kit.doctor import diagnose
 
-    findings = diagnose()
-    print("\n".join(map(str, findings)))
-    return int(any(finding.fatal and not finding.ok for finding in findings))
+    broken = 0
+    for finding in diagnose():
+        print(finding, flush=True)  # as it comes: the first import of torch takes its time
+        broken += finding.fatal and not finding.ok
+    if broken:
+        print("\nNot ready: do what the arrows under FAIL say, from the first on.")
+    else:
+        print("\nReady: nothing that the notebooks need is missing.")
+    return int(broken > 0)
 
 
 def _tutorial(options: argparse.Namespace) -> int:

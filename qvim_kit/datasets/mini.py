@@ -44,9 +44,7 @@ def build_mini(
     sounds = len(classes) * effects_per_class * (1 + IMITATIONS_PER_EFFECT)
     if _built_from(folder) == recipe and len(list(folder.glob("*/*/*.wav"))) == sounds:
         return folder
-    _check_place(folder)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    workshop.chmod(0o755)  # mkdtemp's 0700 would shut out the other users of a shared machine
+    workshop = _workshop(folder)
     try:
         parameters: dict[str, dict[str, float]] = {}
         rows = []
@@ -117,20 +115,21 @@ def _recipe(classes: list[str], effects_per_class: int) -> str:
     return digest.hexdigest()
 
 
-def _check_place(folder: Path) -> None:
-    """Refuse a folder of other content, or one that cannot be made, before the work."""
+def _workshop(folder: Path) -> Path:
+    """A new folder beside it to work in; refuses what is not mini's, and what cannot be made."""
     try:
-        if folder.exists() and not _built_from(folder) and any(folder.iterdir()):
-            problem = "holds something that is not the mini data set; move it away"
-            raise FileExistsError(f"{folder}: {problem}")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, PermissionError) as error:
+        mine = not folder.exists() or (
+            folder.is_dir() and (_built_from(folder) is not None or not any(folder.iterdir()))
+        )
+        if mine:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            workshop.chmod(0o755)  # mkdtemp's 0700 would shut out others of a shared machine
+            return workshop
+    except OSError as error:
         problem = f"cannot be made ({error.strerror}); set QVIM_DATA to another folder"
         raise OSError(f"{folder}: {problem}") from None
-    except FileExistsError as error:
-        if error.errno is None:  # our own
-            raise
-        raise OSError(f"{folder.parent}: is a file, expected a folder; see QVIM_DATA") from None
+    raise FileExistsError(f"{folder}: holds something that is not the mini data set; move it away")
 
 
 def _built_from(folder: Path) -> str | None:

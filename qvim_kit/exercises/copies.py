@@ -17,6 +17,7 @@ from qvim_kit.paths import REPOSITORY, beside
 from qvim_kit.tutorial import notebooks
 
 BLANK = 'raise NotImplementedError("your turn")'
+ELSEWHERE = "https://colab.research.google.com/"
 SOLUTION, EXERCISE = "solution", "exercise"
 
 
@@ -54,9 +55,14 @@ def blanked(source: str) -> str:
 
 
 def student_version(notebook: dict) -> dict:
-    """A notebook (nbformat 4, as JSON) with its solution cells blanked and tagged "exercise"."""
+    """A notebook (nbformat 4, as JSON) with its solution cells blanked and tagged "exercise".
+
+    Without the links that open the solved one elsewhere.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook["cells"]:
+        lines = "".join(cell["source"]).splitlines(keepends=True)
+        cell["source"] = [line for line in lines if ELSEWHERE not in line]
         tags = cell["metadata"].get("tags", [])
         if SOLUTION in tags:
             cell["source"] = blanked("".join(cell["source"])).splitlines(keepends=True)
