@@ -1,7 +1,7 @@
 """A file → mono float32 at one sample rate, fitted to a length.
 
 Decoding is libsndfile's (WAV, FLAC, Ogg, MP3, AIFF, …), resampling soxr's high-quality setting:
-the samples equal those of ``librosa.load``.
+the samples equal those of ``librosa.load``. `audio_files` lists what a folder holds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 )
+TRIM_DB, LEVEL_DB = 45.0, -20.0  # of `prepare`; models are trained with these
 LOWEST_RATE = 1_000  # Hz; a lower rate in a header is damage, and would be hours of noise
 
 
@@ -31,6 +32,11 @@ class AudioError(ValueError):
     def __init__(self, path: str | os.PathLike, reason: str):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = str(path), reason
+
+    @classmethod
+    def unreadable(cls, path: str | os.PathLike, error: OSError) -> AudioError:
+        """Of a file or folder that the system does not let us read."""
+        return cls(path, f"cannot be read ({(error.strerror or str(error)).lower()})")
 
     def __reduce__(self):
         return type(self), (self.path, self.reason)
@@ -46,6 +52,41 @@ class AudioErrors(AudioError):
 
     def __reduce__(self):
         return type(self), (self.errors,)
+
+
+def audio_files(folder: str | os.PathLike, errors: list[AudioError]) -> Iterator[str]:
+    """The paths of all audio files below a folder, told by their suffix; the same each time.
+
+    What begins with a dot is left out. Links are followed, but each folder is listed once, and by
+    itself before a link beside it. A folder that cannot be read, or a link that cannot be followed,
+    is told in ``errors``.
+    """
+    for path in _files_below(os.fspath(folder), errors, set()):
+        if os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES:
+            yield path
+
+
+def _files_below(folder: str, errors: list[AudioError], seen: set[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in seen:  # a link that leads back
+        return
+    seen.add(real)
+    try:
+        entries = [entry for entry in os.scandir(folder) if entry.name[0] != "."]
+        entries.sort(key=lambda entry: (entry.is_symlink(), entry.name))
+    except OSError as error:
+        errors.append(AudioError.unreadable(folder, error))
+        return
+    for entry in entries:
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # a link to itself, or into a folder that is closed
+            errors.append(AudioError.unreadable(entry.path, error))
+            continue
+        if is_folder:
+            yield from _files_below(entry.path, errors, seen)
+        elif is_file:
+            yield entry.path
 
 
 def load_audio(
@@ -85,23 +126,21 @@ def fit(waveform: np.ndarray, samples: int) -> np.ndarray:
     return np.pad(waveform, (0, samples - len(waveform)))
 
 
-def prepare(
-    waveform: np.ndarray, sample_rate: int, trim_db: float = 45.0, level_db: float = -20.0
-) -> np.ndarray:
+def prepare(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Without silence at its ends, and at one level, whoever recorded it: (samples,) → (kept,).
 
-    Frames of 20 ms at the ends that lie more than ``trim_db`` below the loudest are cut off; what
-    is left gets a root mean square of ``level_db`` re full scale over its sounding frames, and is
-    turned down where its peak would exceed 1. Digital silence is returned as it is.
+    Frames of 20 ms at the ends that lie more than 45 dB below the loudest are cut off; what is left
+    gets a root mean square of -20 dB re full scale over its sounding frames, and is turned down
+    where its peak would exceed 1. Digital silence is returned as it is.
     """
     width = max(1, round(0.02 * sample_rate))
     frames = fit(waveform, -(-len(waveform) // width) * width).reshape(-1, width)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1)
-    sounding = np.flatnonzero(power > power.max(initial=0) * 10 ** (-trim_db / 10))
+    sounding = np.flatnonzero(power > power.max(initial=0) * 10 ** (-TRIM_DB / 10))
     if not len(sounding):
         return waveform
     kept = waveform[sounding[0] * width : (sounding[-1] + 1) * width]
-    gain = 10 ** (level_db / 20) / np.sqrt(power[sounding].mean())
+    gain = 10 ** (LEVEL_DB / 20) / np.sqrt(power[sounding].mean())
     return (kept * min(gain, 1 / np.abs(kept).max())).astype(np.float32)
 
 
@@ -163,7 +202,7 @@ def _check_is_whole_file(path: Path) -> None:
         with path.open("rb") as handle:
             missing = _missing_wav_bytes(handle, size)
     except OSError as error:
-        raise AudioError(path, f"cannot be read ({error.strerror or error})") from None
+        raise AudioError.unreadable(path, error) from None
     if size == 0:
         raise AudioError(path, "is empty (0 bytes); download or record it again")
     if missing:

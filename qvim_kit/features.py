@@ -238,6 +238,10 @@ def two_dft(waveforms: np.ndarray, sample_rate: int = 8_000) -> np.ndarray:
             f"two_dft: found shape {waveforms.shape} or values that are not finite, "
             "expected (…, samples), at least one and all finite"
         )
-    spectrum = np.fft.fftshift(np.fft.fft2(cqt(waveforms, sample_rate)), axes=(-2, -1))
-    magnitude = np.abs(spectrum).astype(np.float32)
-    return magnitude.reshape(*magnitude.shape[:-2], -1)
+    magnitudes = cqt(waveforms, sample_rate)
+    frames = magnitudes.shape[-1]
+    # Of real numbers half the transform is enough: turned by 180°, it is the other half.
+    half = fft.fftshift(np.abs(fft.rfft2(magnitudes)), axes=-2)
+    other = half[..., ::-1, frames // 2 : 0 : -1]
+    plane = np.concatenate([other, half[..., : (frames + 1) // 2]], axis=-1)
+    return plane.reshape(*plane.shape[:-2], -1)

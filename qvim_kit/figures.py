@@ -42,13 +42,16 @@ class CaptionedFigure(Figure):
             parts.append(f"{names[0]}: {names[1]} over {names[2]}".strip(": "))
         return "; ".join(parts)
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """Picture, alternative text and caption, as notebooks show them."""
         from IPython.core.pylabtools import print_figure
 
         source, alt = print_figure(self, "png", base64=True), escape(self.alt or self.panels)
         picture = f'<img style="max-width:100%" alt="{alt}" src="data:image/png;base64,{source}">'
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
         return f'<figure style="margin:0">{picture}{caption}</figure>'
+
+    _repr_html_ = to_html
 
 
 def new_figure(

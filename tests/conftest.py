@@ -24,6 +24,27 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> None:
+    """A cache folder that no other test has written into."""
+    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """The helpers' ROOT_PATH for one test; tmp_path around it stands for everything else."""
+    import helpers
+    from qvim_kit import downloads
+
+    folder = tmp_path / "root"
+    folder.mkdir()
+    monkeypatch.setattr(helpers, "ROOT_PATH", str(folder))
+    monkeypatch.setattr(downloads, "PAUSE", 0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("QVIM_OFFLINE", raising=False)
+    return folder
+
+
+@pytest.fixture
 def files(tmp_path, rng) -> dict[str, str]:
     """Ten files of noise, name → path."""
     paths = {f"{n}.wav": str(tmp_path / f"{n}.wav") for n in range(10)}

@@ -1,3 +1,4 @@
+import os
 import pickle
 import struct
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from qvim_kit.audio import AudioError, AudioErrors, check_audio, fit, load_audio
+from qvim_kit.audio import AudioError, AudioErrors, audio_files, check_audio, fit, load_audio
 
 
 def tone(rate, seconds=0.5, channels=1):
@@ -164,3 +165,33 @@ def test_errors_survive_a_worker_process():
     errors = AudioErrors([AudioError("a.wav", "is empty"), AudioError("b.wav", "is text")])
     again = pickle.loads(pickle.dumps(errors))
     assert str(again) == str(errors) and "2 audio file(s)" in str(again)
+
+
+def test_a_folder_is_listed_by_suffix_without_what_is_hidden(tmp_path):
+    for name in ("a.wav", "b/c/d.FLAC", "b/._d.flac", ".trash/e.wav", "f.txt", "g", "h.wav/i.mp3"):
+        (tmp_path / "sounds" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sounds" / name).touch()
+    errors = []
+    found = audio_files(tmp_path / "sounds", errors)
+    names = {os.path.relpath(path, tmp_path / "sounds") for path in found}
+    assert names == {"a.wav", os.path.join("b", "c", "d.FLAC"), os.path.join("h.wav", "i.mp3")}
+    assert not errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_folder_behind_links_is_listed_once_and_what_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "sounds" / "in").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for path in (tmp_path / "sounds" / "in" / "a.wav", tmp_path / "other" / "b.wav"):
+        path.touch()
+    links = {"a link": "in", "in/up": "..", "other": "../other", "no.wav": "no", "c.wav": "c.wav"}
+    for name, place in links.items():
+        (tmp_path / "sounds" / name).symlink_to(place)
+    errors = []
+    found = audio_files(tmp_path / "sounds", errors)
+    names = {os.path.relpath(path, tmp_path / "sounds") for path in found}
+    assert names == {os.path.join("in", "a.wav"), os.path.join("other", "b.wav")}
+    (error,) = errors
+    assert error.path.endswith("c.wav") and "cannot be read (too many levels" in str(error)
+    assert not list(audio_files(tmp_path / "other" / "b.wav", errors)) and len(errors) == 2
+    assert errors[1].path.endswith("b.wav") and "cannot be read (not a directory)" in str(errors[1])

@@ -13,10 +13,7 @@ from qvim_kit.widgets.takes import make_take
 
 RATE = 8_000
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -203,7 +200,7 @@ def test_words_need_a_system_that_reads_them(library, capsys):
     assert main(["search", str(library), "--system", "2dft", "--text", "a dog"]) == 1
     assert "--text: 2DFT reads no words" in capsys.readouterr().err
     assert main(["search", str(library), "--system", "2dft"]) == 1
-    assert "expected either a recording or --text" in capsys.readouterr().err
+    assert "found neither, expected either a recording or --text" in capsys.readouterr().err
     refused(capsys, "--text: found no words", "search", library.parent / "nowhere", "--text", " ")
     assert not (library.parent / "cache" / "indexes").exists()
 

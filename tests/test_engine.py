@@ -19,10 +19,7 @@ from qvim_kit.models.mobilenet import mobilenet
 
 HOW = 'not installed: pip install "qvim-kit[fast]"'
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

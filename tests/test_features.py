@@ -88,6 +88,16 @@ def test_two_dft_of_a_batch_equals_one_by_one(rng):
     np.testing.assert_allclose(batch[1, 2], two_dft(waveforms[1, 2]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("samples", [40, 100, 8_000, 8_064])  # 1, 2, 126 and 127 frames
+def test_two_dft_is_the_magnitude_of_numpys_transform_with_zero_in_the_middle(rng, samples):
+    waveforms = rng.normal(size=(2, samples)).astype(np.float32)
+    planes = cqt(waveforms).astype(np.float64)
+    expected = np.fft.fftshift(np.abs(np.fft.fft2(planes)), axes=(1, 2)).reshape(2, -1)
+    found = two_dft(waveforms)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
+
+
 @pytest.mark.parametrize("waveforms", [np.zeros((2, 0)), np.float32(1), np.full(800, np.nan)])
 def test_two_dft_of_nothing(waveforms):
     with pytest.raises(ValueError, match="two_dft: found .*expected"):

@@ -23,15 +23,8 @@ PAGE = b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>"
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    """ROOT_PATH for one test; tmp_path around it stands for everything else."""
-    folder = tmp_path / "root"
-    folder.mkdir()
-    monkeypatch.setattr(helpers, "ROOT_PATH", str(folder))
-    monkeypatch.setattr(downloads, "PAUSE", 0)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("QVIM_OFFLINE", raising=False)
-    yield folder
+def only_the_root_changes(root, tmp_path):
+    yield
     assert [path.name for path in tmp_path.iterdir() if path.name != "outside"] == ["root"]
     assert not list(tmp_path.rglob(".qvim-*"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ def library(tmp_path):
     tone(tmp_path / "sounds" / "cars" / "old" / "horn.ogg", 300)
     tone(tmp_path / "sounds" / "cars" / "tick.wav", 300, seconds=0.02)
     tone(tmp_path / "sounds" / ".hidden.wav")
+    tone(tmp_path / "sounds" / ".trash" / "hidden.wav")
     soundfile.write(tmp_path / "sounds" / "cars" / "empty.wav", np.zeros(8000), 16_000)
     (tmp_path / "sounds" / "cars" / "broken.wav").write_bytes(b"RIFF")
     (tmp_path / "sounds" / "README.txt").write_text("sounds")
@@ -123,6 +125,17 @@ def test_arguments_that_cannot_be_are_named_before_any_work(library, tmp_path, w
     with pytest.raises(ValueError, match=f"^{name}: found {value}, expected [^;]*$"):
         imitate_sounds(library, tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_linked_folders_are_imitated_and_what_cannot_be_listed_is_recorded(library, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "linked").symlink_to(library / "birds")
+    (tmp_path / "mine" / "loop.wav").symlink_to("loop.wav")
+    dataset = imitate_sounds(tmp_path / "mine", tmp_path / "out", takes=1)
+    assert list(dataset.items["item_id"]) == ["linked/lark.flac"]
+    (left_out,) = json.loads((tmp_path / "out" / "sources.json").read_text())["left_out"]
+    assert "loop.wav: cannot be read" in left_out
 
 
 def test_no_sound_and_no_folder_are_told(tmp_path):

@@ -4,58 +4,20 @@ import threading
 
 import numpy as np
 import pytest
-import soundfile
+from stand_ins import RATE, Bands, Unnamed, put, tone
 
 from qvim_kit.search import LanceIndex, SavedIndexError, SoundIndex
-from qvim_kit.systems import EmbeddingSystem
 
-RATE = 8_000
-
-
-class Bands(EmbeddingSystem):
-    """How loud a sound is in eight wide bands; counts what it embeds."""
-
-    name, sample_rate, duration, batch_size = "bands", RATE, 0.1, 2
-
-    def __init__(self, version="1"):
-        self.version, self.embedded, self.stop_after = version, 0, float("inf")
-
-    def embed_batch(self, waveforms, side):
-        if self.embedded >= self.stop_after:
-            raise KeyboardInterrupt
-        self.embedded += len(waveforms)
-        power = np.abs(np.fft.rfft(waveforms)) ** 2
-        away = np.linspace(0, 4_000, power.shape[1])[:, None] - np.arange(250, 4_000, 500)
-        return power @ (0.1 + np.exp(-((away / 400) ** 2)))
-
-    def fingerprint(self, side):
-        return f"bands {self.version}"
-
-
-def tone(frequency):
-    return 0.5 * np.sin(2 * np.pi * frequency * np.arange(800) / RATE)
-
-
-def put(path, frequency, age=60):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone(frequency), RATE)
-    time = path.stat().st_mtime - age
-    os.utime(path, (time, time))
-    return path
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    pytest.importorskip("lancedb")
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
+pytest.importorskip("lancedb")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
 def folder(tmp_path):
     root = tmp_path / "sounds"
     for number in range(6):
-        put(root / "Low" / f"it's low {number}.wav", 300 + 50 * number)
-        put(root / "High's" / f'Grün "%_\\{number}.wav', 3_000 + 50 * number)
+        put(root / "Low" / f"it's low {number}.wav", tone(300 + 50 * number))
+        put(root / "High's" / f'Grün "%_\\{number}.wav', tone(3_000 + 50 * number))
     return root
 
 
@@ -139,8 +101,8 @@ def test_probing_finds_less_and_says_how_much(many, rng):
 
 
 def test_a_second_build_touches_only_what_is_new_or_changed(both, folder, tmp_path):
-    put(folder / "Low" / "it's low 0.wav", 3_400)
-    put(folder / "new.wav", 2_000)
+    put(folder / "Low" / "it's low 0.wav", tone(3_400))
+    put(folder / "new.wav", tone(2_000))
     (folder / "Low" / "it's low 1.wav").unlink()
     os.rename(folder / "Low" / "it's low 2.wav", folder / "Low" / "renamed.wav")
     (folder / "bad.wav").write_bytes(b"")
@@ -197,7 +159,7 @@ def test_builders_take_turns(folder, tmp_path):
 
 
 def test_a_moved_library_is_told_and_silence_is_named(both, folder, tmp_path):
-    put(folder / "silent.wav", 0)
+    put(folder / "silent.wav", tone(0))
     index = LanceIndex.build(folder, Bands(), tmp_path / "lance")
     assert len(index) == 12 and "is silent" in str(index.errors[0])
     os.rename(folder, tmp_path / "elsewhere")
@@ -236,9 +198,6 @@ def test_what_does_not_fit_is_refused(both, folder, tmp_path):
 
 
 def test_another_systems_index_is_refused(both, folder, tmp_path):
-    class Unnamed(Bands):
-        fingerprint = EmbeddingSystem.fingerprint
-
     for call in (
         lambda: LanceIndex.load(tmp_path / "lance", Bands("2")),
         lambda: LanceIndex.build(folder, Bands("2"), tmp_path / "lance"),

@@ -32,6 +32,8 @@ from qvim_kit.training.language_presets import LANGUAGE_PRESETS, dcase_6b
 
 WORDS = ("low", "middle", "high", "shrill")
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 class Letters:
     """A text encoder for tests: how often each letter stands in a sentence."""
@@ -47,11 +49,6 @@ class Letters:
     def embed(self, texts):
         letters = "abcdefghijklmnopqrstuvwxyz"
         return np.array([[t.lower().count(c) for c in letters] for t in texts], dtype=np.float32)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
 
 
 def tone(path, hz, seed=0):

@@ -80,6 +80,9 @@ def test_loudness_is_followed_and_a_take_comes_again(grains):
 def test_without_a_voice_there_are_no_grains(tmp_path):
     with pytest.raises(ValueError, match="no sound of 0.3 s"):
         VoiceGrains.from_folder(tmp_path)
+    (tmp_path / "._take.wav").write_bytes(b"what a file system adds")
+    with pytest.raises(ValueError, match="no sound of 0.3 s"):
+        VoiceGrains.from_folder(tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "broken.wav").write_bytes(b"no audio")
     with pytest.raises(AudioError, match="broken.wav"):

@@ -12,16 +12,13 @@ from qvim_kit.systems import MVGGish
 SEGMENT = 192 * 160  # samples from one segment to the next
 TWO = 2 * SEGMENT + 240  # samples that make exactly two segments
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
     return VGGish()
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

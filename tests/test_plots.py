@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -98,6 +99,21 @@ def test_intervals_and_ranks_show_what_the_reports_say(dataset, similarities):
     assert sum(bar.get_height() for bar in left.patches) == 24
     assert max(bar.get_height() for bar in right.patches) == 24  # all at one rank
     assert left.get_ylim() == right.get_ylim()
+
+
+def test_the_course_of_a_training_is_told_also_before_its_first_epoch():
+    empty = pd.DataFrame(columns=["epoch", "train_loss", "val_mrr"])
+    assert plots.plot_history(empty).alt.endswith("no epoch has ended.")
+    rows = [(0, 2.0, 0.1), (1, 1.0, 0.4), (2, 0.5, 0.3)]
+    history = pd.DataFrame(rows, columns=empty.columns)
+    figure = plots.plot_history(history, random=0.05, test=0.2)
+    right = figure.axes[1]
+    assert [line.get_label() for line in right.lines if line.get_label()[0] != "_"] == [
+        "validation", "test", "random (validation)"
+    ]  # fmt: skip
+    assert right.lines[2].get_xydata().tolist() == [[2, 0.2]]
+    told = "Loss from 2.00 to 0.50 in 3 epochs; validation MRR best: 0.4000 in epoch 2."
+    assert figure.alt == told and figure.caption
 
 
 def test_similarities_and_maps_show_their_values(rng):

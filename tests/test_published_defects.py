@@ -41,16 +41,7 @@ from qvim_kit import downloads  # noqa: E402
 GOOD = b"PK good checkpoint" * 999
 DRIVE = "https://drive.google.com/file/d/1AbCdEfGhIjKlMnOpQrStUvWxYz012345/view"
 
-
-@pytest.fixture(autouse=True)
-def root(tmp_path, monkeypatch):
-    folder = tmp_path / "root"
-    folder.mkdir()
-    monkeypatch.setattr(helpers, "ROOT_PATH", str(folder))
-    monkeypatch.setattr(downloads, "PAUSE", 0)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("QVIM_OFFLINE", raising=False)
-    return folder
+pytestmark = pytest.mark.usefixtures("root")
 
 
 @pytest.fixture

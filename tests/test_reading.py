@@ -7,6 +7,8 @@ import pytest
 from qvim_kit.audio import AudioErrors
 from qvim_kit.systems import EmbeddingSystem, reading
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 class Level(EmbeddingSystem):
     """Counts what it embeds."""
@@ -16,11 +18,6 @@ class Level(EmbeddingSystem):
     def embed_batch(self, waveforms, side):
         self.embedded += len(waveforms)
         return np.stack([waveforms.mean(axis=1), waveforms.std(axis=1)], axis=1)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")

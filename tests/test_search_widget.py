@@ -10,48 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from stand_ins import WIDE, Spectrum, ask, hum, names, write_hums
 
 from qvim_kit.datasets import RetrievalDataset
 from qvim_kit.downloads import DownloadError
 from qvim_kit.search.listening_test import ListeningTest
-from qvim_kit.systems import EmbeddingSystem, TwoDFT
+from qvim_kit.systems import TwoDFT
 from qvim_kit.widgets import RatingPanel, SearchByVoice, building, choices, finder, panels
 from qvim_kit.widgets.choices import Systems, open_library
 from qvim_kit.widgets.pictures import picture_of, spectrogram, wav_of
 
-RATE = 16_000
 PITCHES = {"Hum": 150, "Tone": 500, "Whistle": 1_500}
 WAIT = 30.0
 
 
-class Spectrum(EmbeddingSystem):
-    """The spectrum's shape, in bands."""
-
-    sample_rate, duration = RATE, 1.0
-
-    def __init__(self, name="spectrum", bands=400):
-        self.name, self.bands, self.embedded = name, bands, 0
-
-    def embed_batch(self, waveforms, side):
-        self.embedded += len(waveforms)
-        power = np.log1p(np.abs(np.fft.rfft(waveforms))[:, : 8_000 // self.bands * self.bands])
-        return power.reshape(len(power), self.bands, -1).mean(-1)
-
-
-def tone(hertz, seconds=1.0):
-    t = np.arange(round(seconds * RATE)) / RATE
-    return 0.3 * np.sin(2 * np.pi * hertz * t) + 0.1 * np.sin(4 * np.pi * hertz * t)
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("library")
-    for name, hertz in PITCHES.items():
-        (folder / name).mkdir()
-        for number in range(1, 7):
-            sound = tone(hertz * (1 + number / 8))
-            soundfile.write(folder / name / f"{name}_{number}.wav", sound, RATE)
-    return folder
+    return write_hums(tmp_path_factory.mktemp("library"), PITCHES, 6)
 
 
 @pytest.fixture
@@ -70,28 +45,13 @@ def two(library, log):
     return SearchByVoice(library, systems, feedback=log, examples={}).wait(WAIT)
 
 
-def ask(widget, what, **fields):
-    """A question of the page; returns the answer and its buffers, or raises what it says."""
-    answers = []
-    widget.send = lambda content, buffers=None: answers.append(content | {"buffers": buffers})
-    widget._handle_custom_msg({"do": what, "ask": 1, **fields}, [])
-    (answer,) = answers
-    if "error" in answer:
-        raise RuntimeError(answer["error"])
-    return answer
-
-
-def names(widget, panel=0):
-    return [row["name"] for row in widget._results["panels"][panel]["rows"]]
-
-
 def events(log):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def test_a_recording_is_searched_at_once(widget):
     assert widget._results["text"] == panels.START and widget._results["panels"] == []
-    widget.add(tone(PITCHES["Tone"] * (1 + 3 / 8)), RATE, name="take 1")
+    widget.add(hum(PITCHES["Tone"] * (1 + 3 / 8)), WIDE, name="take 1")
     (panel,) = widget._results["panels"]
     first = panel["rows"][0]
     assert (panel["label"], panel["system"]) == ("", "spectrum")
@@ -114,7 +74,7 @@ def test_a_recording_waits_for_the_library(library, log):
             return super().embed_batch(waveforms, side)
 
     widget = SearchByVoice(library, Slow(), feedback=log, examples={})
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     assert widget._results["text"] == panels.SOON and widget._index["phase"] == "indexing"
     go.set()
     widget.wait(WAIT)
@@ -147,7 +107,7 @@ def test_progress_is_shown_and_the_state_at_the_end(library, log, monkeypatch):
 
 
 def test_the_filter_comes_before_the_ranking(widget):
-    widget.add(tone(200), RATE, name="a hum")
+    widget.add(hum(200), WIDE, name="a hum")
     ask(widget, "filter", text="", classes=["Whistle"])
     assert len(names(widget)) == 6 and all(name.startswith("Whistle/") for name in names(widget))
     assert "The first 6 of 6 sounds that pass the filter for a hum" in widget._results["text"]
@@ -162,17 +122,17 @@ def test_the_filter_comes_before_the_ranking(widget):
 
 
 def test_more_results_on_request(widget):
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     assert widget._results["more"]
     ask(widget, "more")
     assert len(set(names(widget))) == 18 and not widget._results["more"]
-    widget.add(tone(300), RATE)
+    widget.add(hum(300), WIDE)
     assert len(names(widget)) == 10  # anew for each query
 
 
 def test_filters_and_more_do_not_embed_the_recording_again(widget):
     system = widget.indexes["spectrum"].system
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     before = system.embedded
     ask(widget, "filter", text="3", classes=[])
     ask(widget, "more")
@@ -180,7 +140,7 @@ def test_filters_and_more_do_not_embed_the_recording_again(widget):
 
 
 def test_more_like_this_searches_with_a_result(widget, log):
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     ask(widget, "similar", name="Whistle/Whistle_2.wav")
     assert widget._results["query"] == {"kind": "sound", "name": "Whistle_2.wav"}
     assert "like Whistle_2.wav" in widget._results["text"]
@@ -193,7 +153,7 @@ def test_more_like_this_searches_with_a_result(widget, log):
 
 
 def test_marks_are_stored_and_rank_again_at_once(widget, log):
-    take = widget.add(tone(420), RATE)
+    take = widget.add(hum(420), WIDE)
     before, last = names(widget), names(widget)[5]
     ask(widget, "mark", panel="", name=last, verdict="right")
     after = names(widget)
@@ -214,7 +174,7 @@ def test_marks_are_stored_and_rank_again_at_once(widget, log):
 
 
 def test_recordings_are_kept_only_where_the_box_is_ticked(widget, log):
-    take = widget.add(tone(200), RATE)
+    take = widget.add(hum(200), WIDE)
     ask(widget, "keep", keep=True)
     ask(widget, "mark", panel="", name=names(widget)[0], verdict="right")
     ask(widget, "keep", keep=False)
@@ -222,13 +182,13 @@ def test_recordings_are_kept_only_where_the_box_is_ticked(widget, log):
     kept, not_kept = events(log)
     kept_audio, rate = soundfile.read(widget.feedback.audio_folder / kept["audio"])
     np.testing.assert_allclose(kept_audio, take.waveform, atol=1e-6)
-    assert rate == RATE and not_kept["audio"] is None
+    assert rate == WIDE and not_kept["audio"] is None
 
 
 def test_none_of_these_is_stored(widget, log):
     with pytest.raises(RuntimeError, match="no results"):
         ask(widget, "none_right")
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     ask(widget, "none_right")
     (event,) = events(log)
     assert (event["chosen"], event["verdict"]) == (None, "wrong")
@@ -245,7 +205,7 @@ def test_none_of_these_is_stored(widget, log):
     ],
 )
 def test_marks_of_what_is_not_shown_are_refused(widget, log, mark):
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     before = names(widget)
     with pytest.raises(RuntimeError):
         ask(widget, "mark", **mark)
@@ -253,7 +213,7 @@ def test_marks_of_what_is_not_shown_are_refused(widget, log, mark):
 
 
 def test_two_systems_stay_hidden_until_one_marks_the_right_sound(two, log):
-    two.add(tone(200), RATE)
+    two.add(hum(200), WIDE)
     panels = two._results["panels"]
     assert [panel["label"] for panel in panels] == ["A", "B"]
     assert [panel["system"] for panel in panels] == [None, None]
@@ -268,7 +228,7 @@ def test_two_systems_stay_hidden_until_one_marks_the_right_sound(two, log):
     event = events(log)[1]
     assert (event["panel"], event["system"], event["other_system"]) == ("B", b, a)
     assert (event["other_ranking"], event["ranking"]) == rankings
-    two.add(tone(300), RATE)
+    two.add(hum(300), WIDE)
     assert two._results["panels"][0]["system"] is None  # hidden anew
     ask(two, "none_right")
     assert two._results["judge"].startswith("You chose neither: A is ")
@@ -277,14 +237,14 @@ def test_two_systems_stay_hidden_until_one_marks_the_right_sound(two, log):
 def test_the_order_changes_from_query_to_query(two):
     orders = set()
     for _ in range(40):
-        two.add(tone(200), RATE)
+        two.add(hum(200), WIDE)
         orders.add(tuple(two._panels.systems))
     assert orders == {("fine", "coarse"), ("coarse", "fine")}
 
 
 def test_the_order_can_be_shown_and_a_system_left_out(two):
     ask(two, "systems", systems=["coarse", "fine"], blind=False)
-    two.wait(WAIT).add(tone(200), RATE)
+    two.wait(WAIT).add(hum(200), WIDE)
     assert [panel["system"] for panel in two._results["panels"]] == ["coarse", "fine"]
     assert two._results["judge"] == ""
     ask(two, "systems", systems=["fine"], blind=False)
@@ -298,9 +258,9 @@ def test_the_order_can_be_shown_and_a_system_left_out(two):
 
 def test_another_library_is_indexed_and_searched_with_the_same_recording(widget, tmp_path):
     (tmp_path / "other").mkdir()
-    soundfile.write(tmp_path / "other" / "bee.wav", tone(180), RATE)
+    soundfile.write(tmp_path / "other" / "bee.wav", hum(180), WIDE)
     (tmp_path / "other" / "broken.wav").write_text("no sound")
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     ask(widget, "filter", text="Hum", classes=["Hum"])
     ask(widget, "library", name="folder", folder=str(tmp_path / "other"))
     widget.wait(WAIT)
@@ -314,11 +274,11 @@ def test_reindexing_finds_new_and_deleted_sounds(log, tmp_path):
     folder = tmp_path / "sounds"
     folder.mkdir()
     for number in (1, 2):
-        soundfile.write(folder / f"{number}.wav", tone(100 * number), RATE)
+        soundfile.write(folder / f"{number}.wav", hum(100 * number), WIDE)
     widget = SearchByVoice(folder, Spectrum(), feedback=log, examples={}).wait(WAIT)
-    widget.add(tone(300), RATE)
+    widget.add(hum(300), WIDE)
     assert set(names(widget)) == {"1.wav", "2.wav"}
-    soundfile.write(folder / "3.wav", tone(300), RATE)
+    soundfile.write(folder / "3.wav", hum(300), WIDE)
     (folder / "1.wav").unlink()
     ask(widget, "reindex")
     widget.wait(WAIT)
@@ -339,7 +299,7 @@ def test_a_library_that_cannot_be_searched_says_why(widget, tmp_path):
 
 
 def test_a_recording_does_not_wait_for_a_library_that_failed(widget, library, tmp_path):
-    widget.add(tone(PITCHES["Tone"]), RATE, name="a tone")
+    widget.add(hum(PITCHES["Tone"]), WIDE, name="a tone")
     ask(widget, "library", name="folder", folder=str(tmp_path / "nowhere"))
     with pytest.raises(RuntimeError):
         widget.wait(WAIT)
@@ -353,7 +313,7 @@ def test_a_recording_does_not_wait_for_a_library_that_failed(widget, library, tm
 def test_a_library_without_one_usable_file_has_failed(log, tmp_path):
     (tmp_path / "broken.wav").write_text("no sound")
     widget = SearchByVoice(tmp_path, Spectrum(), feedback=log, examples={})
-    widget.wait(WAIT).add(tone(200), RATE)
+    widget.wait(WAIT).add(hum(200), WIDE)
     state = widget._index
     assert state["phase"] == "failed" and "broken.wav: cannot be decoded" in state["text"]
     assert widget._results["text"] == panels.NOTHING
@@ -398,7 +358,7 @@ def test_the_mini_data_set_is_said_to_be_built(log, tmp_path, monkeypatch):
 
 def test_the_newest_choice_wins(library, log, tmp_path):
     (tmp_path / "other").mkdir()
-    soundfile.write(tmp_path / "other" / "bee.wav", tone(180), RATE)
+    soundfile.write(tmp_path / "other" / "bee.wav", hum(180), WIDE)
     widget = SearchByVoice(library, Spectrum(), feedback=log, examples={})
     ask(widget, "hello")
     first = widget._finder._thread
@@ -420,7 +380,7 @@ def test_data_sets_and_lists_can_be_searched(library, dataset, log):
     small = RetrievalDataset(items, queries, "small")
     widget = SearchByVoice(small, Spectrum(), feedback=log, examples={}).wait(WAIT)
     assert widget._library["name"] == "small"
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     assert set(names(widget)) == set(items["item_id"])
 
 
@@ -449,18 +409,18 @@ def test_sounds_are_sent_when_asked_for(widget, library):
 
 
 def test_a_spectrogram_shows_where_the_energy_is():
-    low, high = spectrogram(tone(120), RATE), spectrogram(tone(4_000), RATE)
+    low, high = spectrogram(hum(120), WIDE), spectrogram(hum(4_000), WIDE)
     assert low.shape == (40, 120) and low.max() == 1.0 and low.min() >= 0.0
     bands = np.geomspace(80, 8_000, 41)
     for picture, hertz in ((low, 120), (high, 4_000)):
         band = picture.mean(axis=1).argmax()
         assert bands[band] / 1.15 <= hertz <= bands[band + 1] * 1.15
-    assert (spectrogram(np.zeros(RATE), RATE) == 1.0).all() and spectrogram(np.ones(3), RATE).any()
+    assert (spectrogram(np.zeros(WIDE), WIDE) == 1.0).all() and spectrogram(np.ones(3), WIDE).any()
 
 
 def test_long_sounds_are_shown_and_played_in_part(tmp_path):
     path = tmp_path / "long.wav"
-    soundfile.write(path, np.tile(tone(300), 70), RATE)
+    soundfile.write(path, np.tile(hum(300), 70), WIDE)
     wav, rate = soundfile.read(io.BytesIO(wav_of(path, 70.0)))
     assert len(wav) == 60 * rate and picture_of(path, 70.0).startswith("data:image/png")
 
@@ -493,7 +453,7 @@ def test_without_weights_the_training_free_system_answers(library, log, monkeypa
     assert "mn01_as has no weights here, so the 2DFT answers" in widget._index["warning"]
     with pytest.raises(DownloadError):  # a system that was asked for by name is not replaced
         Systems("mn01_as").load("mn01_as")
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     assert widget._results["panels"][0]["system"] == "2DFT"
 
 
@@ -505,7 +465,7 @@ def test_a_query_that_cannot_be_embedded_says_why(library, log):
             return super().embed_batch(waveforms, side)
 
     widget = SearchByVoice(library, Picky(), feedback=log, examples={}).wait(WAIT)
-    widget.add(tone(200), RATE)
+    widget.add(hum(200), WIDE)
     assert widget._results["text"] == "no queries today" and widget._results["panels"] == []
 
 
@@ -520,7 +480,7 @@ def test_no_two_queries_look_the_same_to_the_page(library, log):
     seen = []
     widget.observe(lambda change: seen.append(change["new"]["text"]), "_results")
     for _ in range(2):
-        widget.add(tone(200), RATE)
+        widget.add(hum(200), WIDE)
     assert seen == ["TypeError: a fault"] * 2  # it ends its waiting each time
 
 
@@ -536,7 +496,7 @@ def listening(library, tmp_path, two):
     queries = {}
     for name in ("Hum", "Whistle"):
         path = tmp_path / f"{name} query.wav"
-        soundfile.write(path, tone(PITCHES[name] * 1.2), RATE)
+        soundfile.write(path, hum(PITCHES[name] * 1.2), WIDE)
         queries[name] = path
     return ListeningTest(two.indexes, queries, tmp_path / "ratings.jsonl")
 

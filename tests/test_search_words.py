@@ -4,38 +4,21 @@ import json
 
 import numpy as np
 import pytest
-import soundfile
+from stand_ins import WIDE, Spectrum, ask, hum, names, write_hums
 
 from qvim_kit.search import SoundIndex
-from qvim_kit.systems import EmbeddingSystem
 from qvim_kit.widgets import SearchByVoice, choices
 from qvim_kit.widgets.words import lists_for, together
 
-RATE = 8_000
 PITCHES = {"low": 150, "middle": 500, "high": 1_500}
 WAIT = 30.0
-
-
-class Spectrum(EmbeddingSystem):
-    """The spectrum's shape, in bands."""
-
-    sample_rate, duration, bands = RATE, 1.0, 100
-
-    def __init__(self, name="voice"):
-        self.name = name
-
-    def embed_batch(self, waveforms, side):
-        power = np.log1p(np.abs(np.fft.rfft(waveforms))[:, :4_000])
-        return power.reshape(len(power), self.bands, -1).mean(-1)
 
 
 class Reader(Spectrum):
     """Knows three words: each is the spectrum of its pitch. Tells coarse classes only."""
 
-    bands = 8
-
     def __init__(self, name="words"):
-        super().__init__(name)
+        super().__init__(name, 10)
         self.read = []
 
     def embed_text(self, sentences):
@@ -43,41 +26,18 @@ class Reader(Spectrum):
         known = [next((w for w in PITCHES if w in text), None) for text in sentences]
         if None in known:
             raise ValueError(f"{sentences[known.index(None)]!r}: no word that is known")
-        return self.embed_batch(np.stack([tone(PITCHES[word] * 1.5) for word in known]), "text")
-
-
-def tone(hertz):
-    t = np.arange(RATE) / RATE
-    return 0.3 * np.sin(2 * np.pi * hertz * t) + 0.1 * np.sin(4 * np.pi * hertz * t)
+        return self.embed_batch(np.stack([hum(PITCHES[word] * 1.5) for word in known]), "text")
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("library")
-    for name, hertz in PITCHES.items():
-        (folder / name).mkdir()
-        for number in range(1, 5):
-            path = folder / name / f"{name}_{number}.wav"
-            soundfile.write(path, tone(hertz * (1 + number / 8)), RATE)
-    return folder
+    return write_hums(tmp_path_factory.mktemp("library"), PITCHES, 4)
 
 
 @pytest.fixture
 def both(library, tmp_path):
-    log, systems = tmp_path / "marks.jsonl", [Spectrum(), Reader()]
+    log, systems = tmp_path / "marks.jsonl", [Spectrum("voice"), Reader()]
     return SearchByVoice(library, systems, feedback=log, examples={}).wait(WAIT)
-
-
-def ask(widget, what, **fields):
-    answers = []
-    widget.send = lambda content, buffers=None: answers.append(content)
-    widget._handle_custom_msg({"do": what, "ask": 1, **fields}, [])
-    if "error" in answers[0]:
-        raise RuntimeError(answers[0]["error"])
-
-
-def names(widget):
-    return [row["name"] for row in widget._results["panels"][0]["rows"]]
 
 
 def test_words_alone_are_asked_of_the_system_that_reads_them(both):
@@ -96,12 +56,12 @@ def test_words_alone_are_asked_of_the_system_that_reads_them(both):
 
 
 def test_a_voice_is_not_asked_of_a_system_that_reads(both):
-    both.add(tone(700), RATE)
+    both.add(hum(700), WIDE)
     assert list(both.results) == ["voice"] and both.indexes["words"].system.read == []
 
 
 def test_words_and_voice_together_are_a_mean_of_standard_scores(both):
-    both.add(tone(520), RATE, name="take 1")
+    both.add(hum(520), WIDE, name="take 1")
     alone = names(both)
     ask(both, "words", text="high", together=True)
     (panel,) = both._results["panels"]
@@ -109,10 +69,10 @@ def test_words_and_voice_together_are_a_mean_of_standard_scores(both):
     assert "for take 1 and “high”" in both._results["text"] and names(both) != alone
     table = both.results["voice + words"]
     expected = 0
-    for name, query in (("voice", tone(520)), ("words", None)):
+    for name, query in (("voice", hum(520)), ("words", None)):
         index = both.indexes[name]
         ask_with = index.system.embed_text(["high"])[0] if query is None else None
-        unit = index.embed_query(query, RATE) if query is not None else ask_with
+        unit = index.embed_query(query, WIDE) if query is not None else ask_with
         unit = unit / np.linalg.norm(unit)
         cosines = index.embeddings @ unit
         expected = expected + (cosines - cosines.mean()) / cosines.std() / 2
@@ -125,11 +85,11 @@ def test_words_and_voice_together_are_a_mean_of_standard_scores(both):
 
 def test_words_stay_for_the_next_voice_until_they_are_taken_away(both):
     ask(both, "words", text="high", together=True)
-    both.add(tone(520), RATE, name="take 1")
+    both.add(hum(520), WIDE, name="take 1")
     assert list(both.results) == ["voice + words"]
     ask(both, "words", text="high", together=False)
     assert list(both.results) == ["words"]
-    both.add(tone(160), RATE)
+    both.add(hum(160), WIDE)
     assert list(both.results) == ["voice"] and names(both)[0].startswith("low/")
     ask(both, "words", text="high", together=True)
     assert list(both.results) == ["voice + words"]
@@ -142,7 +102,7 @@ def test_marks_of_words_move_them_and_are_stored(both):
     before = names(both)
     ask(both, "mark", panel="", name=before[-1], verdict="right")
     assert names(both).index(before[-1]) < len(before) - 1
-    both.add(tone(520), RATE)
+    both.add(hum(520), WIDE)
     ask(both, "mark", panel="", name=names(both)[0], verdict="wrong")
     first, second = map(json.loads, both.feedback.path.read_text().splitlines())
     assert (first["query"], first["words"], first["system"]) == ("words middle", "middle", "words")
@@ -151,7 +111,7 @@ def test_marks_of_words_move_them_and_are_stored(both):
 
 
 def test_more_like_a_sound_takes_words_too(both):
-    both.add(tone(200), RATE)
+    both.add(hum(200), WIDE)
     ask(both, "words", text="middle", together=True)
     ask(both, "similar", name="low/low_2.wav")
     assert "like low_2.wav and “middle”" in both._results["text"]
@@ -165,19 +125,20 @@ def test_what_a_system_says_of_words_is_shown(both):
 
 def test_a_system_that_reads_may_be_alone(library, tmp_path):
     widget = SearchByVoice(library, Reader(), feedback=tmp_path / "m", examples={}).wait(WAIT)
-    widget.add(tone(1_700), RATE)
+    widget.add(hum(1_700), WIDE)
     assert list(widget.results) == ["words"] and names(widget)[0].startswith("high/")
     ask(widget, "words", text="high", together=True)
     assert list(widget.results) == ["words"] and widget._results["panels"][0]["fused"]
 
 
 def test_without_a_system_that_reads_one_line_says_how_to_get_one(library, tmp_path, monkeypatch):
-    alone = SearchByVoice(library, Spectrum(), feedback=tmp_path / "m", examples={}).wait(WAIT)
+    alone = SearchByVoice(library, Spectrum("voice"), feedback=tmp_path / "m", examples={})
+    alone.wait(WAIT)
     for part in ('pip install "qvim-kit[language]"', "notebook 07", "pass my-words in systems"):
         assert part in alone._words["hint"]
     with pytest.raises(RuntimeError, match="run notebook 07"):
         ask(alone, "words", text="high", together=True)
-    two = [Spectrum(), Spectrum("another"), Reader()]
+    two = [Spectrum("voice"), Spectrum("another"), Reader()]
     widget = SearchByVoice(library, two, feedback=tmp_path / "m", examples={}).wait(WAIT)
     assert widget._words["hint"] == "To search by words, choose words above."
     ask(widget, "systems", systems=["voice", "words"], blind=False)

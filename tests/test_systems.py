@@ -18,6 +18,8 @@ from qvim_kit.systems import (
     score,
 )
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 class Level(EmbeddingSystem):
     """Counts its calls, so that a test sees what the cache saves."""
@@ -34,11 +36,6 @@ class Level(EmbeddingSystem):
 
     def fingerprint(self, side):
         return f"level {self.version} {side}"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("QVIM_CACHE", str(tmp_path / "cache"))
 
 
 def test_the_interface_is_the_challenges():

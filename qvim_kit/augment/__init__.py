@@ -19,17 +19,8 @@ from qvim_kit.augment.spectrogram import (
     SpectrogramTimeStretch,
     TimeMask,
 )
-from qvim_kit.augment.waveform import (
-    AddNoise,
-    FrameCorruption,
-    Gain,
-    LowPass,
-    PitchShift,
-    Roll,
-    Silence,
-    Speed,
-    TimeStretch,
-)
+from qvim_kit.augment.speed import PitchShift, Speed, TimeStretch
+from qvim_kit.augment.waveform import AddNoise, FrameCorruption, Gain, LowPass, Roll, Silence
 from qvim_kit.features import LogMel
 
 __all__ = [

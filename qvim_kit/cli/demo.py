@@ -66,7 +66,6 @@ def _checked_library(given: str | None) -> str | None:
     Raises `ValueError` where there is nothing to search.
     """
     from qvim_kit.datasets import DATASETS, find_layout
-    from qvim_kit.search.building import no_sounds
     from qvim_kit.search.library import Library
     from qvim_kit.widgets.choices import FOLDER, MINI, open_library
 
@@ -84,9 +83,7 @@ def _checked_library(given: str | None) -> str | None:
             f"--library {given}: found nothing, expected a folder of sounds or one of "
             f"{', '.join(names)}{meant}"
         )
-    library = Library.of(open_library(FOLDER, str(path)))
-    if not any(library.scan()):
-        raise no_sounds(library)
+    Library.of(open_library(FOLDER, str(path))).scan()  # raises where nothing is in it
     return os.path.abspath(path)
 
 

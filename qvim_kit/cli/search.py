@@ -72,7 +72,8 @@ def _search(options: argparse.Namespace) -> None:
     if options.k < 1:
         raise ValueError(f"-k {options.k}: expected 1 or more")
     if (options.query is None) == (options.text is None):
-        raise ValueError("expected either a recording or --text WORDS")
+        found = "neither" if options.query is None else "both"
+        raise ValueError(f"found {found}, expected either a recording or --text WORDS")
     waveform, name = _asked(options)
     library, place = _library(options.folder, None)
     classes = _passing(library, options.contains, options.classes)
@@ -124,12 +125,7 @@ def _library(folder: Path, place: Path | None) -> tuple[Library, Path | None]:
 
 def _scanned(library: Library) -> list[tuple[str, str]]:
     """Name and class of each sound that is there: milliseconds, before a system is loaded."""
-    from qvim_kit.search.building import no_sounds
-
-    sounds, errors = library.scan()
-    if not sounds and not errors:
-        raise no_sounds(library)
-    return [(sound.name, sound.class_name) for sound in sounds]
+    return [(sound.name, sound.class_name) for sound in library.scan()[0]]
 
 
 def _passing(library: Library, contains: str, classes: list[str] | None) -> list[str] | None:

@@ -71,38 +71,23 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _embed(options: argparse.Namespace) -> int:
     import numpy as np
 
+    from qvim_kit.search.library import Library
     from qvim_kit.systems.named import system_by_name
 
-    paths = sounds_in(options.folder)
+    sounds, unlisted = Library.of(options.folder).scan()
+    names = {sound.path: sound.name for sound in sounds}
     output = _output_file(options.output, ".npz")
-    done, errors = system_by_name(options.system).embed_files(paths)
+    done, errors = system_by_name(options.system).embed_files(list(names))
     if done:
-        names = [str(Path(path).relative_to(options.folder)) for path in done]
+        embeddings = np.stack(list(done.values()))
         with beside(output) as part, part.open("wb") as handle:
-            np.savez(handle, paths=names, embeddings=np.stack(list(done.values())))
+            np.savez(handle, paths=[names[path] for path in done], embeddings=embeddings)
         print(f"{output}: {len(done)} embeddings of {options.system}")
-    for error in errors:
+    for error in (*unlisted, *errors):
         print(f"not embedded: {error}", file=sys.stderr)
     if errors:
-        print(f"{len(errors)} of {len(paths)} files could not be embedded", file=sys.stderr)
-    return int(bool(errors))
-
-
-def sounds_in(folder: Path) -> list[Path]:
-    from qvim_kit.audio import AUDIO_SUFFIXES
-
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise ValueError(f"{folder}: found {found}, expected a folder of sounds")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and path.name[0] != "."
-    )
-    if not paths:
-        kinds = " ".join(sorted(AUDIO_SUFFIXES))
-        raise ValueError(f"{folder}: no audio files in it (looked for {kinds})")
-    return paths
+        print(f"{len(errors)} of {len(sounds)} files could not be embedded", file=sys.stderr)
+    return int(bool(errors or unlisted))
 
 
 def _output_file(path: Path, suffix: str) -> Path:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from qvim_kit.audio import AUDIO_SUFFIXES
+from qvim_kit.audio import AudioError, audio_files
 from qvim_kit.datasets import (
     DATASETS,
     DatasetError,
@@ -86,7 +86,7 @@ def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
     else:
         dataset, root = _read(folder_or_dataset, found)
         name = dataset.name if dataset else root.name
-        files = None if dataset else _audio_files(root)
+        files = None if dataset else _audio_files(root, found)
     if files is None:
         files = _dataset_files(dataset, root)
         found += _count_problems(dataset, root)
@@ -146,17 +146,18 @@ def _dataset_files(dataset: RetrievalDataset, root: Path) -> list[File]:
     ]
 
 
-def _audio_files(root: Path) -> list[File]:
-    """Every audio file below a folder that no reader can read."""
-    files = []
-    for path in sorted(root.rglob("*")):
+def _audio_files(root: Path, found: list[tuple[str, str, str]]) -> list[File]:
+    """Every audio file below a folder that no reader can read; problems go to ``found``."""
+    files: list[File] = []
+    errors: list[AudioError] = []
+    for path in sorted(map(Path, audio_files(root, errors))):
         parts = path.relative_to(root).parts
-        hidden = any(part[0] == "." or part in ("__MACOSX", "excluded") for part in parts)
-        if hidden or path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+        if "excluded" in parts:
             continue
         folders = {part.lower() for part in parts[:-1]}
         part = "query" if folders & QUERY_FOLDERS else "item" if folders & ITEM_FOLDERS else ""
         files.append(File("/".join(parts), str(path), part))
+    found += [("unreadable", os.path.relpath(one.path, root), one.reason) for one in errors]
     return files
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qvim_kit import synth
-from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, load_audio, prepare
+from qvim_kit.audio import AudioError, audio_files, load_audio, prepare
 from qvim_kit.datasets import versions as versions_module
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
@@ -64,7 +64,7 @@ def imitate_sounds(
     _check(takes, versions, seed, mosaic, workers)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     folder = Path(folder).absolute()
-    files = _sounds(sources)
+    files, unlisted = _sounds(sources)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
     if (known := folder / "sources.json").is_file():
         if json.loads(known.read_text())["recipe"] == recipe:
@@ -81,7 +81,7 @@ def imitate_sounds(
         with _pool(workers, _read_voices(voices)) as run:
             bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
             rows = list(bar)
-        _write(workshop, list(files), rows, recipe)
+        _write(workshop, list(files), rows, recipe, [str(error) for error in unlisted])
         if folder.exists():
             folder.rmdir()
         workshop.rename(folder)
@@ -104,25 +104,28 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
         raise ValueError("; ".join(problems))
 
 
-def _sounds(sources: list[str | os.PathLike]) -> dict[Path, str]:
-    """Path → ``class/stem``, unique; one of the files that differ in nothing but the suffix."""
+def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[AudioError]]:
+    """Path → ``class/stem``, unique; one of the files that differ in nothing but the suffix.
+
+    And the folders that cannot be listed.
+    """
     found: dict[Path, str] = {}
+    errors: list[AudioError] = []
     seen: set[str] = set()
     for source in map(Path, sources):
         if not source.is_dir():
             raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
-        for path in sorted(source.rglob("*")):
+        for path in sorted(map(Path, audio_files(source, errors))):
             inside = path.relative_to(source)
-            if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
-                continue
             sound_class = inside.parts[0] if len(inside.parts) > 1 else source.name
             name = f"{sound_class}/{'__'.join(inside.parts[1:-1] + (path.stem,))}"
             if name not in seen:
                 seen.add(name)
                 found[path] = name
     if not found:
-        raise DatasetError(sources[0], ["no sounds in it"], "Name a folder of sounds.")
-    return found
+        problems = ["no sounds in it", *map(str, errors)]
+        raise DatasetError(sources[0], problems, "Name a folder of sounds.")
+    return found, errors
 
 
 def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
@@ -220,11 +223,11 @@ def _save(target: Path, sound: np.ndarray) -> None:
     soundfile.write(target, sound, SAMPLE_RATE, subtype="PCM_16")
 
 
-def _write(folder: Path, paths: list[Path], rows: list, recipe: str) -> None:
-    left_out = [row for row in rows if isinstance(row, str)]
+def _write(folder: Path, paths: list[Path], rows: list, recipe: str, unlisted: list[str]) -> None:
+    left_out = [*unlisted, *(row for row in rows if isinstance(row, str))]
     done = [(path, row) for path, row in zip(paths, rows, strict=True) if not isinstance(row, str)]
     made = {item: str(path) for path, row in done for item, _ in row}
-    if len(left_out) == len(rows):
+    if not done:
         raise DatasetError(paths[0].parent, left_out[:20], "None of its sounds can be imitated.")
     with (folder / QVIM_DEV_TABLE).open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)

@@ -15,7 +15,7 @@ from qvim_kit.datasets.listings import key_of, read_rows
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 
 VALIDATION_IMITATIONS = 3  # of each concept, in the coarse protocol
-PARTS = ("train", "val", "test")
+Ids = Collection[str]
 Fold = tuple[RetrievalDataset, RetrievalDataset, RetrievalDataset]
 
 
@@ -92,7 +92,7 @@ def hold_out(
 
 
 def category_folds(dataset: RetrievalDataset, folds: int = 10, seed: int = 0) -> list[Fold]:
-    """Folds of (train, validation, test) that test on unseen concepts, as Greif et al. 2024.
+    """Folds of (train, validation, test) that test on unseen concepts.
 
     Guarantee: test and training share no concept (class); every concept with imitations is tested
     in exactly one fold; the folds' sizes differ by at most one concept. A fold's test ranks the
@@ -107,10 +107,9 @@ def category_folds(dataset: RetrievalDataset, folds: int = 10, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     concepts = _shuffled(set(dataset.queries["class"]), rng)
     if not 2 <= folds <= len(concepts):
-        found = f"{len(concepts)} imitated class(es)"
         raise ValueError(
-            f"{dataset.name}: {folds} category-disjoint folds cannot be made of {found}; expected "
-            "at least 2 folds and a class for each. A class is a folder of sounds"
+            f"{dataset.name}: {folds} category-disjoint folds cannot be made of {len(concepts)} "
+            "imitated class(es); expected 2 folds or more and a class, a folder, for each"
         )
     by_concept = dataset.queries.groupby("class")["query_id"]
     shuffled = {concept: _shuffled(ids, rng) for concept, ids in sorted(by_concept)}
@@ -146,17 +145,17 @@ def read_folds(folder: str | os.PathLike, dataset: RetrievalDataset) -> list[Fol
         folder = folder / "splits"
     places = [path for path in folder.glob("fold*") if path.name[4:].isdecimal()]
     places.sort(key=lambda path: int(path.name[4:]))
-    files = [place / f"{part}.csv" for place in places for part in PARTS]
+    files = [place / f"{part}.csv" for place in places for part in ("train", "val", "test")]
     problems = [f"there is no {p.relative_to(folder)}" for p in files if not p.is_file()]
-    if problems or not places:
-        problems = problems or ["there is no fold0"]
+    problems += [] if places else ["there is no fold0"]
+    if problems:
         remedy = "Expected the folder splits with fold0, fold1, … of the published repository."
         raise DatasetError(folder, problems, remedy)
     known: dict[str, list[tuple[str, str]]] = {}
     for query in dataset.queries.to_dict("records"):
         key = key_of(Path(query["path"]).name)
         known.setdefault(key, []).append((query["query_id"], query["class"]))
-    listed = [_listed_queries(path, folder, known, problems) for path in files]
+    listed = [_listed_queries(path, known, problems) for path in files]
     if problems:
         remedy = f"Do these folds belong to {dataset.name}? Is it complete?"
         raise DatasetError(folder, list(dict.fromkeys(problems)), remedy)
@@ -185,14 +184,12 @@ def candidate_groups(dataset: RetrievalDataset) -> list[RetrievalDataset]:
         remedy = "Expected a data set from read_vocal_imitation_set."
         raise DatasetError(dataset.name, ["items have no column 'kind'"], remedy)
     groups, problems = [], []
-    for concept in sorted(
-        set(queries["class"]) & set(items["class"][items["kind"] != "reference"])
-    ):
+    others = set(items["class"][items["kind"] != "reference"])
+    for concept in sorted(others.intersection(queries["class"])):
         own = items[items["class"] == concept]
         references = set(own["item_id"][own["kind"] == "reference"])
-        if len(references) != 1 or references != set(
-            queries["item_id"][queries["class"] == concept]
-        ):
+        imitated = set(queries["item_id"][queries["class"] == concept])
+        if len(references) != 1 or references != imitated:
             problems.append(f"concept {concept}: expected one reference that all queries imitate")
             continue
         groups.append(_part(dataset, f"{dataset.name}, concept {concept}", items=own["item_id"]))
@@ -210,16 +207,12 @@ def _shuffled(values: Collection[str], rng: np.random.Generator) -> list[str]:
 
 
 def _part(
-    dataset: RetrievalDataset,
-    name: str,
-    items: Collection[str],
-    queries: Collection[str] | None = None,
+    dataset: RetrievalDataset, name: str, items: Ids, queries: Ids | None = None
 ) -> RetrievalDataset:
     """The items with these ids, and those of their queries that ``queries`` holds (or all)."""
     own_items = dataset.items[dataset.items["item_id"].isin(set(items))]
     mine = dataset.queries["item_id"].isin(set(items))
-    if queries is not None:
-        mine &= dataset.queries["query_id"].isin(set(queries))
+    mine &= queries is None or dataset.queries["query_id"].isin(set(queries))
     return RetrievalDataset(own_items, dataset.queries[mine], name)
 
 
@@ -227,35 +220,27 @@ def _fold(
     dataset: RetrievalDataset, name: str, train: set[str], validation: set[str], test: set[str]
 ) -> Fold:
     """Three data sets from three sets of query ids; items are those of the parts' concepts."""
-    class_of = dict(zip(dataset.queries["query_id"], dataset.queries["class"], strict=True))
-    seen = {class_of[query] for query in train | validation}
-    tested = {class_of[query] for query in test}
-    items = dataset.items
-    seen_items = items["item_id"][items["class"].isin(seen)]
-    test_items = items["item_id"][items["class"].isin(tested)]
-    fold = (
-        _part(dataset, f"{name}: train", seen_items, train),
-        _part(dataset, f"{name}: validation", seen_items, validation),
-        _part(dataset, f"{name}: test", test_items, test),
-    )
-    require_disjoint(fold[0], fold[1], "query_id")
-    require_disjoint(fold[0], fold[2], "class")
-    require_disjoint(fold[1], fold[2], "class")
-    return fold
+
+    def part(kind: str, queries: set[str], seen: set[str]) -> RetrievalDataset:
+        concepts = dataset.queries["class"][dataset.queries["query_id"].isin(seen)]
+        items = dataset.items["item_id"][dataset.items["class"].isin(concepts)]
+        return _part(dataset, f"{name}: {kind}", items, queries)
+
+    seen = train | validation
+    tested = part("test", test, test)
+    parts = part("train", train, seen), part("validation", validation, seen), tested
+    for first, second, column in ((0, 1, "query_id"), (0, 2, "class"), (1, 2, "class")):
+        require_disjoint(parts[first], parts[second], column)
+    return parts
 
 
-def _listed_queries(
-    path: Path,
-    folder: Path,
-    known: dict[str, list[tuple[str, str]]],
-    problems: list[str],
-) -> set[str]:
+def _listed_queries(path: Path, known: dict[str, list], problems: list[str]) -> set[str]:
     """The query ids that one file of a fold lists."""
     queries = set()
     for row in read_rows(path, ["filename", "scene_label"], delimiter="\t"):
         name, label = row["filename"].rpartition("/")[2], row["scene_label"]
         fitting = known.get(key_of(name), [])
-        where = f"{path.relative_to(folder)}: {name}"
+        where = f"{path.parent.name}/{path.name}: {name}"
         if len(fitting) != 1:
             problems.append(f"{where} is {'ambiguous' if fitting else 'unknown'}")
         elif fitting[0][1] != label:

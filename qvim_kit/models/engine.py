@@ -76,7 +76,7 @@ class Engine:
         self.usable = choice != "torch" and self.on_cpu and not absent
         self._known: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (self.choice, self.device)  # a session cannot be copied
 
     def __call__(self, encoder: nn.Module, inputs: torch.Tensor) -> np.ndarray:
@@ -131,13 +131,16 @@ def suits(encoder: nn.Module) -> bool:
 class _Known:
     """An encoder with the weights that it has now, what its graph is kept by, and its session."""
 
+    graph: bytes | None = None
+    session: _Session | None = None
+
     def __init__(self, encoder: nn.Module, dimensions: int):
         self.kinds = _kinds(encoder)
         # The numbers themselves: version counters miss what is written through `.data`.
         self.weights = [tensor.detach().clone() for tensor in _weights(encoder)]
         trusted = of_the_kit(encoder)  # else weights and structure do not tell everything
         self.key = graph_key(encoder, f"{dimensions} dimensions") if trusted else None
-        self.clips, self.graph, self.session = 0, None, None
+        self.clips = 0
 
     def holds(self, encoder: nn.Module) -> bool:
         """Whether the encoder is still the same."""

@@ -90,10 +90,15 @@ def content_hash(*modules: nn.Module) -> str:
     digest = hashlib.sha256()
     for module in modules:
         digest.update(repr(module).encode())
-        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest_weights(digest, module)
     return digest.hexdigest()
+
+
+def digest_weights(digest: hashlib._Hash, module: nn.Module) -> None:
+    """Add a module's weights and constants, as they are now, to a hash."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
 
 
 def graph_key(module: nn.Module, how: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
+from qvim_kit.audio import AudioError
 from qvim_kit.search.library import Library, Sound, is_silent, seconds_of
 from qvim_kit.search.queries import unit
 
@@ -84,9 +84,7 @@ def embed_library(
     Raises `ValueError` for a library that never held a sound.
     """
     started = time.time_ns()
-    sounds, errors = library.scan()
-    if old is None and not sounds and not errors:
-        raise no_sounds(library)
+    sounds, errors = library.scan(may_be_empty=old is not None)
     numbers = {row.path: number for number, row in enumerate(old.rows)} if old else {}
     kept, waiting = {}, []
     for sound in sounds:
@@ -112,12 +110,6 @@ def embed_library(
     else:
         embeddings = _stacked(system.name, [kept[row.path][2] for row in rows])
     return Built(rows, embeddings, errors, _changes(rows, old, numbers))
-
-
-def no_sounds(library: Library) -> ValueError:
-    """The error for a library that holds none."""
-    kinds = " ".join(sorted(AUDIO_SUFFIXES))
-    return ValueError(f"{library.root}: no audio files in it (looked for {kinds})")
 
 
 def embed_units(

@@ -21,7 +21,6 @@ from qvim_kit.search.building import (
     Progress,
     Row,
     embed_units,
-    no_sounds,
     reporting,
     row_of,
 )
@@ -177,9 +176,7 @@ def update(
 ) -> tuple[list[AudioError], Changes]:
     """Bring a table up to date with a library; what is embedded is written as it comes."""
     started = time.time_ns()
-    sounds, errors = library.scan()
-    if not sounds and not errors and store.table is None:
-        raise no_sounds(library)
+    sounds, errors = library.scan(may_be_empty=store.table is not None)
     stamps, about = store.stamps(), {"fingerprint": fingerprint, "system": system.name}
     waiting = {
         sound.path: sound

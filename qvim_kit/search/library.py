@@ -6,14 +6,14 @@ Notebook: 06_search_by_voice.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qvim_kit.audio import AUDIO_SUFFIXES, AudioError
+from qvim_kit.audio import AUDIO_SUFFIXES, AudioError, audio_files
 
 if TYPE_CHECKING:
     from qvim_kit.datasets import RetrievalDataset
@@ -55,7 +55,7 @@ class Library:
         if isinstance(source, Library):
             return source
         if isinstance(source, (str, os.PathLike)):
-            _check_folder(source)
+            check_folder(source)
             return cls(os.path.abspath(source))
         from qvim_kit.datasets import RetrievalDataset
 
@@ -76,15 +76,15 @@ class Library:
         )
         return cls(root, listing)
 
-    def scan(self) -> tuple[list[Sound], list[AudioError]]:
+    def scan(self, may_be_empty: bool = False) -> tuple[list[Sound], list[AudioError]]:
         """The sounds that are there, a folder's by name, and what cannot be listed.
 
         Raises `ValueError` if the folder is gone: a drive that is not plugged in is no library
-        without sounds.
+        without sounds; and if there is nothing to list, unless it ``may_be_empty``.
         """
         sounds, errors, listing = [], [], self.listing
         if listing is None:
-            _check_folder(self.root)
+            check_folder(self.root)
             listing = _listing(self.root, errors)
         for name, path, class_name in listing:
             try:
@@ -94,14 +94,17 @@ class Library:
                 shown = os.fsencode(path).decode(errors="replace")
                 errors.append(AudioError(shown, "its path is not valid UTF-8; rename it"))
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                errors.append(AudioError(path, f"cannot be read ({reason})"))
+                errors.append(AudioError.unreadable(path, error))
             else:
                 sounds.append(Sound(name, path, class_name, status.st_size, status.st_mtime_ns))
+        if not (sounds or errors or may_be_empty):
+            kinds = " ".join(sorted(AUDIO_SUFFIXES))
+            raise ValueError(f"{self.root}: no audio files in it (looked for {kinds})")
         return sounds, errors
 
 
-def _check_folder(folder: str | os.PathLike) -> None:
+def check_folder(folder: str | os.PathLike) -> None:
+    """Raise `ValueError` for what is no folder."""
     if not os.path.isdir(folder):
         found = "a file" if os.path.exists(folder) else "nothing"
         raise ValueError(f"{os.fspath(folder)}: found {found}, expected a folder of sounds")
@@ -117,33 +120,12 @@ def _common_folder(paths: list[str]) -> str:
 
 
 def _listing(root: str, errors: list[AudioError]) -> list[tuple[str, str, str]]:
-    """(name, path, class) of each audio file below the folder, by name; hidden ones left out."""
+    """(name, path, class) of each audio file below the folder, by name."""
     found = []
-    for path in _files_below(root, errors, set()):
-        if os.path.splitext(path)[1].lower() in AUDIO_SUFFIXES:
-            name = path[len(root) :].lstrip(os.sep).replace(os.sep, "/")
-            found.append((name, path, name.rpartition("/")[0].rpartition("/")[2]))
+    for path in audio_files(root, errors):
+        name = path[len(root) :].lstrip(os.sep).replace(os.sep, "/")
+        found.append((name, path, name.rpartition("/")[0].rpartition("/")[2]))
     return sorted(found)
-
-
-def _files_below(folder: str, errors: list[AudioError], seen: set[str]) -> Iterator[str]:
-    real = os.path.realpath(folder)
-    if real in seen:  # a link that leads back
-        return
-    seen.add(real)
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        errors.append(AudioError(folder, f"the folder cannot be read ({reason})"))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files_below(entry.path, errors, seen)
-        elif entry.is_file():
-            yield entry.path
 
 
 def counted(number: int, one: str, several: str = "") -> str:

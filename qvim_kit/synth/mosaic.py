@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from qvim_kit.audio import AUDIO_SUFFIXES, load_audio
+from qvim_kit.audio import AudioError, audio_files, load_audio
 from qvim_kit.synth.articulation import Plan
 from qvim_kit.synth.hearing import RATE as HEARING_RATE
 from qvim_kit.synth.hearing import track
@@ -62,14 +62,16 @@ class VoiceGrains:
     @classmethod
     def from_folder(cls, folder: str | os.PathLike) -> VoiceGrains:
         """One speaker for each folder of recordings; a file's name up to ``__`` where there are
-        files and no folders.
+        files and no folders. Raises `AudioError` for a part that cannot be read.
         """
+        errors: list[AudioError] = []
         voices: dict[str, list[Path]] = {}
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                inside = path.relative_to(folder)
-                known = inside.parts[0] if len(inside.parts) > 1 else path.stem.rpartition("__")[0]
-                voices.setdefault(known, []).append(path)
+        for path in sorted(map(Path, audio_files(folder, errors))):
+            inside = path.relative_to(folder)
+            known = inside.parts[0] if len(inside.parts) > 1 else path.stem.rpartition("__")[0]
+            voices.setdefault(known, []).append(path)
+        if errors:
+            raise errors[0]
         return cls(voices)
 
     def __len__(self) -> int:

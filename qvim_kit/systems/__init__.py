@@ -78,7 +78,32 @@ class TwoDFT(EmbeddingSystem):
         return f"{self.sample_rate} Hz {self.duration} s {inspect.getsource(features)}"
 
 
-class EncoderSystem(EmbeddingSystem):
+class _EngineSystem(EmbeddingSystem):
+    """A system whose encoders `models.engine.Engine` runs."""
+
+    batch_size = 16  # the engine divides it
+
+    def _placed(self, module: torch.nn.Module, device: str | None, engine: str) -> torch.nn.Module:
+        """A module ready to run where, and by what, this system runs."""
+        import torch
+
+        from qvim_kit.models.engine import Engine
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.engine = Engine(engine, self.device)
+        return module.to(self.device, memory_format=torch.channels_last).eval()
+
+    def _content(self, front_end: torch.nn.Module, encoder: torch.nn.Module) -> str | None:
+        """Tells all that the embeddings depend on, as it is now; None if code may differ."""
+        from qvim_kit.features import LogMel
+        from qvim_kit.models.graphs import content_hash, of_the_kit
+
+        if type(front_end) is not LogMel or not (of_the_kit(front_end) and of_the_kit(encoder)):
+            return None
+        return f"v3 {self.duration} s, {self.engine.choice}, {content_hash(front_end, encoder)}"
+
+
+class EncoderSystem(_EngineSystem):
     """A neural encoder on log-mel spectrograms, one for both sides.
 
     Args:
@@ -93,8 +118,6 @@ class EncoderSystem(EmbeddingSystem):
         engine: what computes: "auto", "onnx" or "torch"; see `models.engine.Engine`.
     """
 
-    batch_size = 16  # the engine divides it
-
     def __init__(
         self,
         encoder: torch.nn.Module,
@@ -108,17 +131,14 @@ class EncoderSystem(EmbeddingSystem):
         import torch
 
         from qvim_kit.features import LogMel
-        from qvim_kit.models.engine import Engine
 
         if not isinstance(encoder, torch.nn.Module):
             raise TypeError(
                 f"encoder: found {type(encoder).__name__}, expected a torch module; for a name "
                 "such as 'mn04_as' use EncoderSystem.from_pretrained"
             )
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.engine = Engine(engine, self.device)
+        self.encoder = self._placed(encoder, device, engine)
         self.front_end = (front_end or LogMel()).to(self.device).eval()
-        self.encoder = encoder.to(self.device, memory_format=torch.channels_last).eval()
         self.sample_rate, self.duration, self.name = self.front_end.sample_rate, duration, name
 
     @classmethod
@@ -151,10 +171,10 @@ class EncoderSystem(EmbeddingSystem):
 
     def fingerprint(self, side: str) -> str | None:
         """Duration, structure, weights, engine; None for a front end or encoder of other make."""
-        return _fingerprint(self.front_end, self.encoder, self.duration, self.engine.choice)
+        return self._content(self.front_end, self.encoder)
 
 
-class DualEncoderSystem(EmbeddingSystem):
+class DualEncoderSystem(_EngineSystem):
     """A trained dual encoder: queries through one tower, items through the other.
 
     Notebook: 04_finetune.
@@ -166,8 +186,6 @@ class DualEncoderSystem(EmbeddingSystem):
         engine: what computes: "auto", "onnx" or "torch"; see `models.engine.Engine`.
     """
 
-    batch_size = 16  # the engine divides it
-
     def __init__(
         self,
         model: DualEncoder,
@@ -176,13 +194,7 @@ class DualEncoderSystem(EmbeddingSystem):
         device: str | None = None,
         engine: str = "auto",
     ):
-        import torch
-
-        from qvim_kit.models.engine import Engine
-
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.engine = Engine(engine, self.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = self._placed(model, device, engine)
         self.sample_rate, self.duration, self.name = model.sample_rate, model.duration, name
 
     @property
@@ -221,21 +233,8 @@ class DualEncoderSystem(EmbeddingSystem):
 
     def fingerprint(self, side: str) -> str | None:
         """Duration, structure, weights of this side's tower, and engine; as `EncoderSystem`."""
-        front_end, tower = self.model.front_end, self._tower(side)
-        found = _fingerprint(front_end, tower, self.duration, self.engine.choice)
+        found = self._content(self.model.front_end, self._tower(side))
         return f"prepared {found}" if found and self.model.prepared else found
 
     def _tower(self, side: str) -> torch.nn.Module:
         return self.model.query_tower if side == "query" else self.model.item_tower
-
-
-def _fingerprint(
-    front_end: torch.nn.Module, encoder: torch.nn.Module, duration: float, engine: str
-) -> str | None:
-    """A hash of all that the embeddings depend on, as it is now; None if code may differ."""
-    from qvim_kit.features import LogMel
-    from qvim_kit.models.graphs import content_hash, of_the_kit
-
-    if type(front_end) is not LogMel or not (of_the_kit(front_end) and of_the_kit(encoder)):
-        return None
-    return f"v3 {duration} s, {engine}, {content_hash(front_end, encoder)}"

@@ -39,8 +39,7 @@ class EmbeddingCache:
         try:
             key = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise AudioError(path, f"cannot be read ({reason.lower()})") from None
+            raise AudioError.unreadable(path, error) from None
         if not self.used:
             return key, None
         try:

@@ -60,14 +60,13 @@ class AudioTrunk(EncoderSystem):
     def fingerprint(self, side: str) -> str | None:
         """As `EncoderSystem`, and a hash of weights and filters for a CNN14 too."""
         from qvim_kit.models.cnn14 import Cnn14, DcaseLogMel
+        from qvim_kit.models.graphs import digest_weights
 
         if type(self.front_end) is not DcaseLogMel or type(self.encoder) is not Cnn14:
             return super().fingerprint(side)
         digest = hashlib.sha256(f"cnn14 v1 {self.duration} {self.encoder.halvings}".encode())
         for module in (self.front_end, self.encoder):
-            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest_weights(digest, module)
         return digest.hexdigest()
 
 

@@ -97,11 +97,11 @@ class MVGGish(EmbeddingSystem):
 
         None for layers of another make, whose code may hold anything.
         """
+        from qvim_kit.models.graphs import digest_weights
+
         if not all(type(layer).__module__.startswith("torch.nn.") for layer in self.layers):
             return None
         digest = hashlib.sha256(f"m-vggish v1 {self.duration} {self.layers}".encode())
         for module in (self.front_end, self.layers):
-            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest_weights(digest, module)
         return digest.hexdigest()

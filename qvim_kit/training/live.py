@@ -26,7 +26,7 @@ class LiveCurves(Callback):
         import pandas as pd
         from IPython.display import display
 
-        from qvim_kit.training.result import plot_history
+        from qvim_kit.plots import plot_history
 
         if not history or not trainer.is_global_zero:
             return

@@ -17,7 +17,8 @@ from qvim_kit.datasets.tables import RetrievalDataset
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from matplotlib.figure import Figure
+
+    from qvim_kit.figures import CaptionedFigure
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,40 +70,12 @@ class FitResult:
         own = {"training_data": self.record["training data"], "metrics": measured}
         self.model.save_pretrained(folder, {**own, "training": self.record, **(card or {})})
 
-    def plot(self) -> Figure:
+    def plot(self) -> CaptionedFigure:
         """Loss and validation MRR by epoch; the best epoch, chance and the test are marked."""
-        from qvim_kit.plots import BLUE, GREY
+        from qvim_kit.plots import plot_history
 
-        figure = plot_history(self.history)
-        right = figure.axes[1]
-        if len(self.history) and "test" in self.record:
-            best = self.history.loc[self.history["val_mrr"].idxmax()]
-            mrr = self.record["test"]["MRR"]
-            right.plot(best["epoch"] + 1, mrr, "D", color=BLUE, label="test")
-        random = self.record["validation"]["random MRR"]
-        right.axhline(random, color=GREY, linestyle=":", label="random (validation)")
-        right.legend(frameon=False)
-        right.set_ylim(bottom=0)
-        return figure
-
-
-def plot_history(history: pd.DataFrame) -> Figure:
-    """Loss and validation MRR by epoch; the best epoch is marked."""
-    from qvim_kit.plots import BLUE, GREY, ORANGE, new_figure
-
-    figure, axes = new_figure(1, 2, (9.5, 3.0))
-    left, right = axes[0]
-    epochs = history["epoch"] + 1 if len(history) else []
-    for one, name, colour in ((left, "train_loss", BLUE), (right, "val_mrr", ORANGE)):
-        one.plot(epochs, history[name] if len(history) else [], "o-", color=colour)
-        one.set(xlabel="epoch", ylabel={"val_mrr": "validation MRR"}.get(name, "loss"))
-        one.xaxis.get_major_locator().set_params(integer=True)
-    if len(history):
-        best = history.loc[history["val_mrr"].idxmax()]
-        right.axvline(best["epoch"] + 1, color=GREY, linestyle="--")
-        right.set_title(f"best: {best['val_mrr']:.4f} in epoch {best['epoch'] + 1:.0f}")
-    right.set_ylim(bottom=0)
-    return figure
+        test = self.record.get("test", {}).get("MRR")
+        return plot_history(self.history, self.record["validation"]["random MRR"], test)
 
 
 def finish(

@@ -162,7 +162,7 @@ class WaveformCache:
             except AudioError as error:
                 return error
             except OSError as error:
-                return AudioError(path, f"cannot be read ({error.strerror or error})")
+                return AudioError.unreadable(path, error)
 
         new = [path for path in paths if self._is_new(path)]
         bar = tqdm(total=len(new), desc="decoding", unit="file")

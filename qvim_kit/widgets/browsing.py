@@ -21,9 +21,9 @@ from qvim_kit.audio import AudioError, load_audio
 if TYPE_CHECKING:
     import ipywidgets
     from IPython.display import HTML
-    from matplotlib.figure import Figure
 
     from qvim_kit.datasets import RetrievalDataset
+    from qvim_kit.figures import CaptionedFigure
 
 PLAYER_RATE = 16_000  # half the size of 32 kHz, and enough for a laptop's loudspeaker
 
@@ -105,8 +105,8 @@ def browse_pairs(dataset: RetrievalDataset) -> ipywidgets.Widget:
         sounds = {"item": dataset.item_paths[chosen_item.value]}
         sounds |= {f"query {n}": path for n, path in enumerate(queries["path"], start=1)}
         try:
-            picture = _png(plot_pair(dict(list(sounds.items())[:2])))
-            page.value = _players_html(sounds, PLAYER_RATE) + picture
+            picture = plot_pair(dict(list(sounds.items())[:2]))
+            page.value = _players_html(sounds, PLAYER_RATE) + picture.to_html()
         except AudioError as error:
             page.value = f"<b>{escape(str(error))}</b>"
 
@@ -141,7 +141,7 @@ def browse_sounds(
 
 def try_strength(
     changes: Mapping[str, Callable[[float], np.ndarray]],
-    draw: Callable[[dict[str, np.ndarray]], Figure],
+    draw: Callable[[dict[str, np.ndarray]], CaptionedFigure],
     sample_rate: int = 32_000,
 ) -> ipywidgets.Widget:
     """Choose a change and turn its strength from 0, unchanged, to 1: hear and see what it does.
@@ -166,16 +166,9 @@ def try_strength(
             "unchanged": change(0.0),
             f"strength {strength.value:.2f}": change(strength.value),
         }
-        page.value = _players_html(sounds, sample_rate) + _png(draw(sounds))
+        page.value = _players_html(sounds, sample_rate) + draw(sounds).to_html()
 
     name.observe(show, "value")
     strength.observe(show, "value")
     show()
     return ipywidgets.VBox([ipywidgets.HBox([name, strength]), page])
-
-
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    source = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="waveform and spectrograms" src="data:image/png;base64,{source}">'

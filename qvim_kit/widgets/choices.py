@@ -52,13 +52,12 @@ def open_library(name: str, folder: str = "") -> Any:
     Raises `DatasetError`, or `ValueError` for what is no folder.
     """
     from qvim_kit.datasets import DatasetError, find_layout, open_dataset
+    from qvim_kit.search.library import check_folder
 
     if name != FOLDER:
         return open_mini() if name == MINI else open_dataset(name)
     path = Path(folder).expanduser()
-    if not path.is_dir():
-        found = "a file" if path.exists() else "nothing"
-        raise ValueError(f"{folder}: found {found}, expected a folder of sounds")
+    check_folder(path)
     try:
         find_layout(path)
     except DatasetError:

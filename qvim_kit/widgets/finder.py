@@ -123,14 +123,12 @@ class Finder:
 
     def _work(self, turn: int) -> None:
         from qvim_kit.search import SoundIndex
-        from qvim_kit.search.building import no_sounds
         from qvim_kit.search.library import Library
 
         try:
             own = self._own is not None and self.name == self._own_name
             source = Library.of(self._own if own else open_library(self.name, self.folder))
-            if not any(source.scan()):  # before systems are loaded, which takes seconds
-                raise no_sounds(source)
+            source.scan()  # before systems are loaded, which takes seconds: is anything there?
             indexes, warnings = {}, []
             for wanted in self.chosen:
                 self._report(turn, Status(text=f"Loading {wanted} …"))

@@ -59,7 +59,7 @@ def picture_of(path: str | os.PathLike, seconds: float) -> str:
 def _picture(path: str, changed: int, long: bool) -> str:
     from matplotlib.image import imsave
 
-    from qvim_kit.plots import HEAT
+    from qvim_kit.figures import HEAT
 
     waveform = load_audio(path, PICTURE_RATE, PICTURE_SECONDS if long else None)
     buffer = io.BytesIO()

@@ -12,6 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from qvim_kit.losses.processes import at_least_single, gather_batch, processes
+
+__all__ = ["NTXent", "cosines", "gather_batch", "nt_xent", "pair_bce"]
+
 
 def nt_xent(
     queries: torch.Tensor,
@@ -147,7 +151,7 @@ class NTXent(nn.Module):
     def forward(
         self, queries: torch.Tensor, items: torch.Tensor, labels: torch.Tensor | None = None
     ) -> torch.Tensor:
-        if _processes() > 1:
+        if processes() > 1:
             _check("NTXent", queries, items, labels)
             queries, items, labels = gather_batch(queries, items, labels)
         return nt_xent(
@@ -159,57 +163,10 @@ class NTXent(nn.Module):
         return f"temperature={float(self.temperature):.4g}{learned}, symmetric={self.symmetric}"
 
 
-def gather_batch(
-    queries: torch.Tensor, items: torch.Tensor, labels: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """The batches of all processes, one below the other; gradients flow back to each process.
-
-    Shape: (batch, dim) twice and labels (batch,) → the same with the sum of all batches, which
-    may differ in length. Raises ValueError, in all processes, where dim differs or only some have
-    labels.
-    """
-    from torch import distributed
-    from torch.distributed.nn.functional import all_gather
-
-    mine = torch.tensor([*queries.shape, labels is not None], device=queries.device)
-    shapes = [torch.empty_like(mine) for _ in range(_processes())]
-    distributed.all_gather(shapes, mine)
-    lengths, dims, labelled = torch.stack(shapes).T.tolist()
-    if len(set(dims)) > 1 or len(set(labelled)) > 1:
-        raise ValueError(
-            f"NTXent: found, by process, {dims} dimensions, and labels (1) or none (0) {labelled}; "
-            "expected one dimension, and labels everywhere or nowhere"
-        )
-
-    def joined(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
-
-    # Together and padded: one exchange, whose order with others cannot differ between processes.
-    pairs = _at_least_single(torch.stack([queries, items], dim=1))
-    pairs = joined(all_gather(F.pad(pairs, (0, 0, 0, 0, 0, max(lengths) - len(pairs)))))
-    if labels is not None:
-        padded = F.pad(labels.to(queries.device, torch.int64), (0, max(lengths) - len(labels)))
-        parts = tuple(torch.empty_like(padded) for _ in lengths)
-        distributed.all_gather(list(parts), padded)
-        labels = joined(parts)
-    return pairs[:, 0], pairs[:, 1], labels
-
-
 def cosines(queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
     """Cosine of every query with every item: (queries, dim), (items, dim) → (queries, items)."""
-    queries, items = (F.normalize(_at_least_single(side), dim=1) for side in (queries, items))
+    queries, items = (F.normalize(at_least_single(side), dim=1) for side in (queries, items))
     return queries @ items.T
-
-
-def _at_least_single(x: torch.Tensor) -> torch.Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _processes() -> int:
-    from torch import distributed
-
-    ready = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if ready else 1
 
 
 def _temperature_problem(temperature: float | torch.Tensor) -> str | None:
