@@ -15,6 +15,7 @@ from qvim_kit.datasets import (
     read_captioned,
     read_qvim_dev,
 )
+from qvim_kit.datasets.audit import audit
 from qvim_kit.datasets.captioned import build_captioned
 from qvim_kit.datasets.captions import add_captions, caption, caption_queries
 from qvim_kit.datasets.mini import build_mini
@@ -252,15 +253,15 @@ def test_a_folder_of_ones_own_with_captions(tmp_path):
         assert read_captioned(tmp_path).queries["text"].tolist() == ["one"]
 
 
-def test_what_is_wrong_with_a_table_of_captions_is_named_with_its_row(tmp_path):
+def test_what_is_wrong_with_a_table_of_captions_is_named_with_its_line(tmp_path):
     rows = ["a.wav,a dog", "gone.wav,a cat", "a.wav,  ", ",a bird"]
     captioned(tmp_path, rows, ["a.wav"])
     with pytest.raises(DatasetError) as error:
         open_dataset(tmp_path)
     assert error.value.problems == [
-        "captions.csv, row 3 (a.wav): there is no caption",
-        "captions.csv, row 4: file_name is empty",
-        "captions.csv, row 2 (gone.wav): there is no gone.wav",
+        "captions.csv, line 4 (a.wav): there is no caption",
+        "captions.csv, line 5: file_name is empty",
+        "captions.csv, line 3 (gone.wav): there is no gone.wav",
     ]
     captioned(tmp_path, rows[:2], ["a.wav"])
     with pytest.warns(DatasetWarning, match="left out 1 files: gone.wav"):
@@ -269,11 +270,67 @@ def test_what_is_wrong_with_a_table_of_captions_is_named_with_its_row(tmp_path):
         ("file,caption", "a.wav,x", "there is no column 'file_name', found"),
         ("file_name,text", "a.wav,x", "there is no column 'caption', found"),
         ("file_name,caption", "", "there are no captions of sounds"),
-        ("file_name,caption", "a.wav,caf\u00e9", "row 1 .a.wav.: caption is not UTF-8"),
+        ("file_name,caption", "a.wav,caf\u00e9", "line 2 .a.wav.: caption is not UTF-8"),
     ):
         captioned(tmp_path, [line], [], header, "latin-1")
         with pytest.raises(DatasetError, match=problem):
             open_dataset(tmp_path)
+
+
+def test_captions_that_a_comma_cuts_are_all_named(tmp_path):
+    rows = [
+        'a.wav,"first, and in quotes',
+        'over two lines"',
+        "",
+        "a.wav,a dog, barking, twice",
+        "a.wav,a dog,",
+        "b.wav,rain, on a roof",
+    ]
+    captioned(tmp_path, rows, ["a.wav", "b.wav"])
+    with pytest.raises(DatasetError) as error:
+        open_dataset(tmp_path)
+    remedy = "put captions with commas in quotes"
+    assert error.value.problems == [
+        f"captions.csv, line 5 (a.wav): found 4 columns, expected 2; {remedy}",
+        f"captions.csv, line 7 (b.wav): found 3 columns, expected 2; {remedy}",
+    ]
+    result = audit(tmp_path)
+    assert not result.whole and str(result).count(remedy) == 2
+    captioned(tmp_path, [rows[3]], ["Queries/v.wav"], "file_name,caption,imitation")
+    with pytest.raises(DatasetError) as error:  # nor is the rest of a caption a file
+        open_dataset(tmp_path)
+    assert len(error.value.problems) == 1
+
+
+def test_a_row_that_stands_twice_is_named_with_both_lines(tmp_path):
+    rows = ["a.wav,a dog,", "a.wav,a cat,", "b.wav,a dog,", "a.wav,a  dog,", "a.wav,a dog,v.wav"]
+    captioned(tmp_path, rows, ["a.wav", "b.wav", "Queries/v.wav"], "file_name,caption,imitation")
+    with pytest.raises(DatasetError) as error:
+        open_dataset(tmp_path)
+    problem = "captions.csv, line 5 (a.wav): the same row stands in line 2, too"
+    assert error.value.problems == [problem]
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_columns_that_no_comma_separates(tmp_path, sign, name):
+    rows = [f"a.wav{sign}a dog, twice"]
+    captioned(tmp_path, rows, ["a.wav"], f"file_name{sign}caption")
+    with pytest.raises(DatasetError, match="Separate the columns by commas") as error:
+        open_dataset(tmp_path)
+    assert f"here {name} do it" in str(error.value)
+    told = str(audit(tmp_path))
+    assert "Separate the columns by commas" in told and "unpack the data set again" not in told
+
+
+@pytest.mark.parametrize("items", ["", "Items"])
+def test_whole_paths_in_a_table_of_captions(tmp_path, items):
+    names = [(tmp_path / items / "a.wav").as_posix(), "C:\\sounds\\b.wav"]
+    captioned(tmp_path, [f"{name},a dog" for name in names], [Path(items) / "a.wav"])
+    with pytest.raises(DatasetError) as error:
+        open_dataset(tmp_path)
+    end = "; file names are relative to the folder of captions.csv" + (items and "/Items")
+    for name, problem in zip(names, error.value.problems, strict=True):
+        assert problem.endswith(f"): found the whole path {name}{end}")
 
 
 def test_the_challenges_table_goes_before_captions(mini, tmp_path):

@@ -163,6 +163,51 @@ def test_what_cannot_be_is_one_line(library, capsys, tmp_path):
         refused(capsys, message, *arguments)
 
 
+@pytest.fixture
+def queries(library, monkeypatch):
+    """The library as Items of QVIM-dev in the data folder, each imitated by itself, but softer."""
+    root = library.parent / "data" / "qvim-dev"
+    shutil.copytree(library, root / "Items")
+    rows = ["title", "Label,Class,Items,Query 1,Query 2,Query 3"]
+    for path in sorted(library.rglob("*.wav")):
+        sound, rate = soundfile.read(path)
+        query = root / "Queries" / path.parent.name / f"q {path.name}"
+        query.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(query, sound / 2, rate)
+        rows.append(f",{path.parent.name},{path.name},{query.name},,")
+    (root / "DEV Dataset.csv").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.setenv("QVIM_DATA", str(root.parent))
+    monkeypatch.chdir(library)
+    return root / "Queries"
+
+
+def test_of_a_data_set_only_the_items_are_searched(queries, capsys):
+    query = queries / "Slow" / "q é 3.wav"
+    for folder in (queries.parent, queries.parent.parent, "qvim-dev"):
+        code, out, err = run(capsys, "search", folder, query)
+        assert code == 0 and "qvim-dev is a data set: only its 5 items can be found\n" in err
+        assert out[0].startswith("q é 3.wav among 5 sounds") and out[1].endswith("  Slow/é 3.wav")
+        assert len(out) == 6
+    code, _, err = run(capsys, "index", "qvim-dev")
+    assert code == 0 and "5 sounds in 2 classes, indexed with 2DFT (nothing new" in err
+    query.unlink()  # which does not matter to who searches the items
+    with pytest.warns(UserWarning, match="left out 1 files"):
+        assert run(capsys, "index", "qvim-dev")[0] == 0
+
+
+def test_a_folder_is_no_data_set_because_it_is_called_so_or_holds_one(queries, library, capsys):
+    shutil.copytree(library / "Slow", library / "vimsketch")
+    _, out, err = run(capsys, "search", "vimsketch", library / "Slow" / "é 3.wav")
+    assert len(out) == 3 and "data set" not in err
+    shutil.copytree(library / "Slow", queries.parent.parent / "others")
+    _, out, err = run(capsys, "search", queries.parent.parent, library / "Slow" / "é 3.wav")
+    assert "among 12 sounds" in out[0] and "data set" not in err
+    (library / "captions.csv").write_text("file_name;caption")  # a voice needs no captions
+    _, out, err = run(capsys, "search", library, library / "Slow" / "é 3.wav")
+    assert "among 7 sounds" in out[0] and "data set" not in err
+    refused(capsys, "or the name of a data set: qvim-mini, qvim-dev", "index", "qvim-deb")
+
+
 def test_a_wrong_folder_fails_before_a_system_is_loaded(library, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(named, "system_by_name", lambda name: pytest.fail("was loaded"))
     refused(capsys, "found nothing", "index", tmp_path / "absent")

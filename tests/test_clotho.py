@@ -105,7 +105,7 @@ def test_duplicate_captions_stay_apart(tmp_path, quiet):
     assert len(dataset.queries) == 10 and dataset.queries["query_id"].is_unique
 
 
-def test_everything_that_is_wrong_is_named_with_its_row(tmp_path, quiet):
+def test_everything_that_is_wrong_is_named_with_its_line(tmp_path, quiet):
     rows = [
         ["a.wav", *five("rain")],
         ["gone.wav", *five("wind")],
@@ -119,12 +119,12 @@ def test_everything_that_is_wrong_is_named_with_its_row(tmp_path, quiet):
         read_clotho(tmp_path)
     table = "clotho_captions_evaluation.csv"
     assert error.value.problems == [
-        f"{table}, row 3 (b.wav): caption_2 is empty",
-        f"{table}, row 3 (b.wav): caption_4 is empty",
-        f"{table}, row 4 (a.wav): a.wav stands in row 1, too",
-        f"{table}, row 5: file_name is empty",
-        *(f"{table}, row 6 (short.wav): caption_{n} is empty" for n in (3, 4, 5)),
-        f"{table}, row 2 (gone.wav): there is no evaluation/gone.wav",
+        f"{table}, line 4 (b.wav): caption_2 is empty",
+        f"{table}, line 4 (b.wav): caption_4 is empty",
+        f"{table}, line 5 (a.wav): a.wav stands in line 2, too",
+        f"{table}, line 6: file_name is empty",
+        *(f"{table}, line 7 (short.wav): caption_{n} is empty" for n in (3, 4, 5)),
+        f"{table}, line 3 (gone.wav): there is no evaluation/gone.wav",
     ]
 
 

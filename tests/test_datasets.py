@@ -15,6 +15,7 @@ from qvim_kit.datasets import (
     open_dataset,
     read_qvim_dev,
 )
+from qvim_kit.datasets.audit import audit
 from qvim_kit.datasets.mini import build_mini
 
 BANNER = "QVIM dev set,,,,,"
@@ -105,6 +106,29 @@ def test_a_query_of_two_items_is_an_error(tmp_path):
 def test_missing_columns(tmp_path, header, message):
     with pytest.raises(DatasetError, match=message):
         read_qvim_dev(make(tmp_path, [], [], header=header))
+
+
+def test_a_table_without_title_or_commas_is_told_what_its_lines_hold(tmp_path):
+    wanted = "The first line is a title, the second the header Label, Class, Items, Query 1, Query"
+    folder = make(tmp_path / "untitled", [",Dog,a.wav,q.wav,,"], [])
+    table = folder / "DEV Dataset.csv"
+    table.write_text(table.read_text().split("\n", 1)[1])
+    with pytest.raises(DatasetError, match=f"(?s)no title above the header.*{wanted}"):
+        read_qvim_dev(folder)
+    told = str(audit(folder))
+    assert "no title above the header" in told and wanted in told
+    assert "unpack the data set again" not in told
+    with pytest.raises(DatasetError, match=f"{wanted}.*Separate the columns by commas"):
+        read_qvim_dev(make(tmp_path / "semicolons", [], [], header=HEADER.replace(",", ";")))
+
+
+def test_several_problems_stay_apart_where_a_page_makes_one_line_of_them():
+    error = DatasetError("own", ["a is not there", "b is empty"], "Mend it.")
+    assert str(error).splitlines()[1:] == ["  a is not there;", "  b is empty.", "Mend it."]
+    line = " ".join(str(error).split())
+    assert line == "own: 2 problem(s): a is not there; b is empty. Mend it."
+    many = " ".join(str(DatasetError("own", [f"no {n}" for n in range(60)])).split())
+    assert "; no 49; … and 10 more" in many
 
 
 def test_wrong_folder_says_what_to_do(tmp_path):

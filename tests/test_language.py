@@ -16,6 +16,7 @@ from qvim_kit.clotho_protocol import held_out, is_published, run_clotho
 from qvim_kit.datasets import DatasetError, DatasetWarning, RetrievalDataset
 from qvim_kit.datasets.splits import split_by_item
 from qvim_kit.datasets.tables import Worded
+from qvim_kit.downloads import DownloadError
 from qvim_kit.evaluation import evaluate
 from qvim_kit.features import LogMel
 from qvim_kit.losses import nt_xent
@@ -28,7 +29,7 @@ from qvim_kit.systems.language import AudioTrunk, LanguageSystem
 from qvim_kit.training import LeakageError
 from qvim_kit.training import language as training
 from qvim_kit.training.language import fit_language, language_loss
-from qvim_kit.training.language_presets import LANGUAGE_PRESETS, dcase_6b
+from qvim_kit.training.language_presets import LANGUAGE_PRESETS, dcase_6b, load_sound_encoder
 
 WORDS = ("low", "middle", "high", "shrill")
 
@@ -383,6 +384,52 @@ def test_the_preset_is_as_published():
     weights = [m.text_projection.weight for m in (first, second, other)]
     assert weights[0].shape == (300, 26) and torch.equal(*weights[:2])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_encoder_of_sounds_by_its_name(monkeypatch, tmp_path):
+    shipped = DualEncoder.from_pretrained("qvim-mn04").item_tower.trunk.state_dict()
+    found = load_sound_encoder("qvim-mn04").state_dict()
+    assert all(torch.equal(found[name], weights) for name, weights in shipped.items())
+    model = dcase_6b("qvim-mn04").build(Letters())  # nothing else is needed to begin
+    assert torch.equal(model.trunk.features[0][0].weight, shipped["features.0.0.weight"])
+    with pytest.raises(ValueError, match="found 'mn04', expected one of cnn14, qvim-mn04, mn01_as"):
+        load_sound_encoder("mn04")
+    monkeypatch.setenv("QVIM_OFFLINE", "1")
+    (tmp_path / "cache").mkdir()
+    torch.save(mobilenet(0.4).state_dict(), tmp_path / "cache" / "mn04_as_mAP_432.pt")
+    with pytest.raises(DownloadError) as error:
+        dcase_6b().build(Letters())
+    assert "put Cnn14_mAP=0.431.pth" in str(error.value)
+    assert str(error.value).endswith("no download: encoder='mn04_as' or encoder='qvim-mn04'")
+
+
+def test_the_command_says_which_encoders_there_are(tones, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("qvim_kit.models.text.load_text_encoder", lambda name, *_: Letters())
+    monkeypatch.setenv("QVIM_OFFLINE", "1")
+    rows = [f"{q['item_id']},{q['text'].replace(',', ' ')}" for _, q in tones.queries.iterrows()]
+    (tmp_path / "tones" / "captions.csv").write_text("\n".join(["file_name,caption", *rows]))
+    train = ["train", "--preset", "dcase-6b", "-o", str(tmp_path / "run")]
+    assert main([*train, "--data", str(tmp_path / "nowhere"), "--encoder", "nonsense"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("qvim: --encoder: found 'nonsense', expected one of cnn14, qvim-mn04, ")
+    assert main([*train, "--data", str(tmp_path / "tones")]) == 1
+    assert "that needs no download: --encoder qvim-mn04\n" in capsys.readouterr().err
+    light = ["--encoder", "qvim-mn04", "--duration", "0.5", "--epochs", "1", "--hold-out", "low"]
+    assert main([*train, "--data", str(tmp_path / "tones"), *light]) == 0
+    assert "nothing can be measured" not in capsys.readouterr().out
+
+
+def test_parts_too_small_to_measure_are_told(tones, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("qvim_kit.models.text.load_text_encoder", lambda name, *_: Letters())
+    monkeypatch.setattr("qvim_kit.models.mobilenet.load_audioset", lambda name: mobilenet(0.1))
+    rows = [f"{item},sound {n}" for n, item in enumerate(tones.items["item_id"][:5])]
+    (tmp_path / "tones" / "captions.csv").write_text("\n".join(["file_name,caption", *rows]))
+    train = ["train", "--preset", "dcase-6b", "--data", str(tmp_path / "tones"), "--epochs", "1"]
+    light = ["--encoder", "mn01_as", "--duration", "0.5", "-o", str(tmp_path / "run")]
+    with pytest.warns(DatasetWarning, match="in no list"):
+        assert main([*train, *light]) == 0
+    line = "the validation ranks 1 item and the test ranks 1 item: nothing can be measured with"
+    assert f"\n{line} so few\n" in capsys.readouterr().out
 
 
 # Testing, both ways.

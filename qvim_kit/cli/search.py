@@ -26,12 +26,14 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     from qvim_kit.search import DEFAULT_SYSTEM
 
     index = commands.add_parser("index", help="embed a folder of sounds, to search it by voice")
-    index.add_argument("folder", type=Path, help="the library: all sounds below this folder")
+    index.add_argument("folder", type=Path, help="the library: all sounds below it, or a data set")
     index.add_argument("-o", "--output", type=Path, help="a folder for the index (default: cache)")
     index.set_defaults(run=_index)
 
     search = commands.add_parser("search", help="find the sound that a recording imitates")
-    search.add_argument("folder", type=Path, help="a library, or what `qvim index -o` wrote")
+    search.add_argument(
+        "folder", type=Path, help="a library, a data set, or what `qvim index -o` wrote"
+    )
     search.add_argument("query", type=Path, nargs="?", help="the recording: an audio file")
     search.add_argument("--text", help="search by words instead; --system RUN/model of dcase-6b")
     search.add_argument("-k", type=int, default=10, help="how many sounds (default: 10)")
@@ -113,10 +115,14 @@ def _asked(options: argparse.Namespace) -> tuple[tuple[np.ndarray, int] | None, 
 def _library(folder: Path, place: Path | None) -> tuple[Library, Path | None]:
     """Where the sounds are, and where their index is kept, None for the cache."""
     from qvim_kit.search import SavedIndexError, storage
-    from qvim_kit.search.library import Library
+    from qvim_kit.search.library import Library, counted, named_or_folder
 
     if place is not None or not storage.is_saved(folder):
-        return Library.of(folder), place
+        source = named_or_folder(folder)
+        if not isinstance(source, Path):
+            items = counted(len(source.items), "item")
+            print(f"{source.name} is a data set: only its {items} can be found", file=sys.stderr)
+        return Library.of(source), place
     library = storage.read_index(folder)[1]
     if gone := storage.moved(folder, library):
         raise SavedIndexError(gone)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from qvim_kit.cli.systems import add_allow_missing
+from qvim_kit.downloads import DownloadError
 
 # Told without loading torch; the settings are in `training.presets` and `language_presets`.
 PRESETS = {
@@ -20,6 +22,7 @@ PRESETS = {
     "dcase-6b": "search by words: projections of a text and an audio encoder",
 }
 OF_WORDS = ("dcase-6b",)
+FEWEST = 5  # items; random scores of 4 have an MRR of 0.52
 WITH_SCHEDULE = ("laptop", "frozen-head", "virtual-voice")  # that follows the number of epochs
 
 
@@ -43,7 +46,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--epochs", type=int, help="instead of the preset's")
     train.add_argument("--batch-size", type=int, help="instead of the preset's")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--encoder", help="of sounds, for dcase-6b: cnn14 (default), mn04_as, …")
+    train.add_argument(
+        "--encoder", help="of sounds, for dcase-6b: cnn14 (default), mn04_as, qvim-mn04, …"
+    )
     train.add_argument("--text-encoder", help="for dcase-6b (default: all-mpnet-base-v2)")
     train.add_argument("--duration", type=float, help="of the clips, s, for dcase-6b (default: 30)")
     anew = train.add_mutually_exclusive_group()
@@ -64,19 +69,20 @@ def _train(options: argparse.Namespace) -> int:
     preset = {**VOICE_PRESETS, **LANGUAGE_PRESETS}[options.preset](**made)
     changes = {"epochs": options.epochs, "batch_size": options.batch_size}
     changes |= {"resume": options.resume or None, "overwrite": options.overwrite or None}
-    result = preset.fit(
-        train,
-        validation,
-        test=test,
-        folder=options.output,
-        seed=options.seed,
-        **{name: value for name, value in changes.items() if value is not None},
-    )
+    changes = {name: value for name, value in changes.items() if value is not None}
+    try:
+        result = preset.fit(
+            train, validation, test=test, folder=options.output, seed=options.seed, **changes
+        )
+    except DownloadError as error:
+        raise DownloadError(re.sub(r"\bencoder='([\w-]+)'", r"--encoder \1", str(error))) from None
     if result.interrupted:
         return 130
     result.save(options.output / "model", {"training_data": train.name})
     print(result.history.to_string(index=False))
     print(_results(result, test))
+    if few := _too_few(validation, test):
+        print(few)
     print(f"saved in {options.output / 'model'}")
     return 0
 
@@ -95,6 +101,13 @@ def _preset_options(options: argparse.Namespace) -> dict:
     if unknown:
         names = ", ".join(f"--{key.replace('_', '-')}" for key in unknown)
         raise ValueError(f"{names}: the preset {name} does not know it")
+    if "encoder" in asked and not unknown:
+        from qvim_kit.training.language_presets import check_sound_encoder
+
+        try:
+            check_sound_encoder(options.encoder)
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
     if options.resume and name in OF_WORDS:
         raise ValueError(
             f"--resume: the preset {name} has nothing to continue from; begin anew with "
@@ -139,6 +152,16 @@ def _parts(options: argparse.Namespace) -> tuple:
         else part
         for part, name in zip(parts, ("train", "validation", "test"), strict=True)
     )
+
+
+def _too_few(validation, test) -> str:
+    """What to say of parts whose MRR means nothing, "" if nothing: by chance it is over a half."""
+    from qvim_kit.search.library import counted
+
+    parts = {"the validation": validation, "the test": test}
+    sizes = {name: len(part.items) for name, part in parts.items() if part is not None}
+    few = [f"{name} ranks {counted(n, 'item')}" for name, n in sizes.items() if n < FEWEST]
+    return f"{' and '.join(few)}: nothing can be measured with so few" if few else ""
 
 
 def _results(result, test) -> str:

@@ -124,7 +124,10 @@ def _read(
                 break
             except DatasetError as error:
                 errors.append(error)
-    for line in [line for error in errors for line in error.problems]:
+    lines = list(dict.fromkeys(line for error in errors for line in error.problems))
+    if dataset is None and (remedy := errors[-1].remedy):
+        lines[-1] += f". {remedy}"
+    for line in lines:
         missing = line.startswith("missing ")
         found.append(
             ("missing", line.removeprefix("missing "), "") if missing else ("layout", "", line)

@@ -11,9 +11,9 @@ COLUMNS = ("problem", "file", "detail")
 SHOWN = 10  # lines of each kind of problem in print; the table has all
 # Kind of problem → what it means or what to do, in the order of the table.
 PROBLEMS = {
-    "layout": "lists, tables and folders do not agree; unpack the data set again",
+    "layout": "not as a data set should be; correct it, or unpack a published one again",
     "count": "not as many as published; unpack the data set again",
-    "missing": "listed, but not there; unpack the data set again",
+    "missing": "listed, but not there; put it there, or unpack a published data set again",
     "unlisted": "there, but in no list; the reader leaves it out",
     "unreadable": "cannot be decoded; download it again or leave it out",
     "silent": "nothing to hear",

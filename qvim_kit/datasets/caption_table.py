@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
-from qvim_kit.datasets.listings import AudioFolder, read_rows, require, settle
+from qvim_kit.datasets.listings import AudioFolder, read_table, require, settle
 from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
 
 CAPTION_TABLE = "captions.csv"
@@ -32,8 +32,9 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
     in the column ``imitation`` asks with voice and words at once. Equal captions of different
     sounds stay: each asks for its own. A warning names sounds without captions.
 
-    Raises `DatasetError` listing all that is wrong, with its row: captions without a sound (left
-    out with a warning if ``allow_missing``), sounds whose caption is empty or not UTF-8.
+    Raises `DatasetError` listing all that is wrong, with its line in the file: captions without a
+    sound (left out with a warning if ``allow_missing``), captions that are empty, not UTF-8, or
+    cut by a comma, as they are not in quotes, and rows that stand there twice.
     """
     folder = Path(folder).resolve()
     require(folder, [CAPTION_TABLE], f"a folder of sounds with {CAPTION_TABLE}")
@@ -49,7 +50,7 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
         voice = voices.find(named) if named else ""
         for found, name in ((item, row["file_name"]), (voice, f"Queries/{named}")):
             if found is None:
-                missing.setdefault(name, f"{where}: there is no {name}")
+                missing.setdefault(name, f"{where}: {_absent(name, sounds.files.folder)}")
         if item is None or voice is None:
             continue
         kind = item.rpartition("/")[0] or item
@@ -74,7 +75,7 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
 def caption_rows(
     path: Path, problems: list[str], columns: tuple[str, ...] = ()
 ) -> list[tuple[str, dict[str, str], dict[str, str]]]:
-    """(where it stands, row, column → caption) of each row that can be used; adds what is wrong.
+    """(where it stands, row, column → caption) of each row with a file name; adds what is wrong.
 
     Args:
         columns: that must all hold a caption, and a file then has one row; if left out, at least
@@ -82,32 +83,51 @@ def caption_rows(
     """
     before = csv.field_size_limit(LONGEST_CELL)
     try:
-        table = read_rows(path, ["file_name", *columns])
+        header, table = read_table(path, ["file_name", *columns])
     finally:
         csv.field_size_limit(before)
-    named = [c for row in table[:1] for c in row if c == "caption" or c.startswith("caption_")]
-    if table and not named:
-        raise DatasetError(path, [f"there is no column 'caption', found {list(table[0])}"])
+    named = [c for c in header if c == "caption" or c.startswith("caption_")]
+    if not named:
+        raise DatasetError(path, [f"there is no column 'caption', found {header}"])
     rows, seen = [], {}
-    for number, row in enumerate(table, start=1):
+    for line, cells in table:
+        row = dict(zip(header, cells, strict=False))
         name = row["file_name"]
-        where = f"{path.name}, row {number}" + (f" ({name})" if name else "")
+        where = f"{path.name}, line {line}" + (f" ({name})" if name else "")
         texts = {column: " ".join(row.get(column, "").split()) for column in columns or named}
         wrong = [
             f"{c} is not UTF-8; save the table as UTF-8" for c in texts if "\ufffd" in texts[c]
         ]
         wrong += [f"{column} is empty" for column in columns if not texts[column]]
         texts = {column: text for column, text in texts.items() if text}
-        if not name:
+        same = (name,) if columns else (name, row.get("imitation", ""), *texts.values())
+        cut = any(cells[len(header) :])
+        first = line if cut else seen.setdefault(same, line)
+        if cut:
+            wrong = [
+                f"found {len(cells)} columns, expected {len(header)}; put captions with commas in "
+                "quotes"
+            ]
+            row, texts = {"file_name": name}, {}
+        elif not name:
             wrong = ["file_name is empty"]
-        elif columns and seen.setdefault(name, number) != number:
-            wrong = [f"{name} stands in row {seen[name]}, too"]
         elif not texts and not wrong:
             wrong = ["there is no caption"]
+        elif first != line:
+            what = name if columns else "the same row"
+            wrong = [f"{what} stands in line {first}, too"]
         problems += [f"{where}: {what}" for what in wrong]
-        if name and seen.get(name, number) == number:
+        if name and first == line:
             rows.append((where, row, texts))
     return rows
+
+
+def _absent(name: str, folder: Path) -> str:
+    """Why no file is found by a name, which may be a whole path of any system."""
+    if not (name.startswith(("/", "\\")) or PureWindowsPath(name).is_absolute()):
+        return f"there is no {name}"
+    base = f"the folder of {CAPTION_TABLE}" + ("/Items" if folder.name == "Items" else "")
+    return f"found the whole path {name}; file names are relative to {base}"
 
 
 class Clips:

@@ -14,7 +14,10 @@ from pathlib import Path
 from qvim_kit.audio import AUDIO_SUFFIXES
 from qvim_kit.datasets.tables import DatasetError
 
-REMEDY = "Unpack the data set again, or pass allow_missing=True to leave those rows out."
+REMEDY = (
+    "Put the files there or correct the list (a published data set: unpack it again), or pass "
+    "allow_missing=True to leave those rows out."
+)
 
 
 class DatasetWarning(UserWarning):
@@ -104,25 +107,44 @@ def read_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
-    """A table with header as one dict a row, cells stripped, blank rows left out.
+    """A table with header as one dict a row; else as `read_table`."""
+    header, lines = read_table(path, columns, delimiter)
+    return [dict(zip(header, cells, strict=False)) for _, cells in lines]
 
-    Raises `DatasetError` listing the columns that are not there.
+
+def read_table(
+    path: Path, columns: Sequence[str], delimiter: str = ","
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and of each row its line in the file, from 1, and its cells.
+
+    Cells are stripped, blank rows left out. Raises `DatasetError` listing the columns that are not
+    there.
     """
     # Only free text of participants holds other bytes than ASCII; it must not cost the table.
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    lines, number = [], 1
     try:
-        lines = [
-            [cell.strip() for cell in line]
-            for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            if any(map(str.strip, line))
-        ]
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                lines.append((number, [cell.strip() for cell in cells]))
+            number = reader.line_num + 1  # a cell in quotes may go on over several lines
     except csv.Error as error:
-        raise DatasetError(path, [f"not a CSV file ({error})"], "Unpack it again.") from None
-    header = lines[0] if lines else []
+        raise DatasetError(
+            path, [f"not a CSV file ({error})"], "Save it as CSV, columns separated by commas."
+        ) from None
+    header = lines[0][1] if lines else []
     absent = [f"there is no column {c!r}, found {header}" for c in columns if c not in header]
     if absent:
-        raise DatasetError(path, absent)
-    return [dict(zip(header, line, strict=False)) for line in lines[1:]]
+        raise DatasetError(path, absent, separated_otherwise(header) if delimiter == "," else "")
+    return header, lines[1:]
+
+
+def separated_otherwise(header: Sequence[str]) -> str:
+    """What to do about a header that was read as one cell, "" if nothing."""
+    sign = next((sign for sign in ";\t" if len(header) == 1 and sign in header[0]), None)
+    name = {";": "semicolons", "\t": "tabs"}.get(sign)
+    return f"Separate the columns by commas; here {name} do it." if name else ""
 
 
 def unique_ids(files: Sequence[tuple[str, str, str]]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from qvim_kit.datasets.listings import AudioFolder, read_text, require, settle
+from qvim_kit.datasets.listings import AudioFolder, read_text, require, separated_otherwise, settle
 from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
 
 QVIM_DEV_TABLE = "DEV Dataset.csv"
@@ -20,10 +20,11 @@ def read_qvim_dev(folder: str | os.PathLike, *, allow_missing: bool = False) -> 
     """Read a data set in the challenge's layout: ``Items/``, ``Queries/``, ``DEV Dataset.csv``.
 
     Every file in Items is an item, also those that no query imitates. Suffixes match in any case,
-    a blank Label keeps its row, and a row without an item continues the one above. A warning
-    names the files in Queries that the table does not list.
+    a blank Label keeps its row, and a row without an item continues the one above. The table's
+    first line is a title, its second the header. A warning names the files in Queries that the
+    table does not list.
 
-    Raises `DatasetError` listing all that is wrong: missing table, folders, columns or files,
+    Raises `DatasetError` listing all that is wrong: missing table, folders, title, columns, files,
     queries listed for two items. With ``allow_missing`` the rows of missing files are left out,
     with a warning that names them.
     """
@@ -81,8 +82,12 @@ def _read_pairs(folder: Path) -> list[tuple[str, str, str]]:
     header = next((n for n, line in enumerate(lines) if {"Class", "Items"} <= set(line)), None)
     columns = lines[header] if header is not None else []
     absent = [f"there is no column {c!r}" for c in QVIM_DEV_COLUMNS[1:] if c not in columns]
+    if header == 0:
+        absent.insert(0, f"there is no title above the header, found {lines[0]}")
     if absent:
-        raise DatasetError(path, absent, "Expected a banner row, then the header row.")
+        remedy = f"The first line is a title, the second the header {', '.join(QVIM_DEV_COLUMNS)}."
+        otherwise = next(filter(None, map(separated_otherwise, lines)), "")
+        raise DatasetError(path, absent, f"{remedy} {otherwise}".strip())
     pairs, above = [], ("", "")
     for line in lines[header + 1 :]:
         row = dict(zip(columns, line, strict=False))

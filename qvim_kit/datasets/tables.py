@@ -21,9 +21,12 @@ class DatasetError(ValueError):
         shown = problems[:50]
         if len(problems) > len(shown):
             shown = [*shown, f"… and {len(problems) - len(shown)} more"]
-        lines = [f"{where}: {len(problems)} problem(s)", *(f"  {line}" for line in shown)]
-        super().__init__("\n".join(lines + ([remedy] if remedy else [])))
-        self.problems = problems
+        # Signs at the ends of lines keep them apart where a page or a log makes one line of them.
+        *others, last = shown
+        lines = [f"{where}: {len(problems)} problem(s):", *(f"  {line};" for line in others)]
+        lines += [f"  {last.rstrip('.')}.", remedy] if remedy else [f"  {last}"]
+        super().__init__("\n".join(lines))
+        self.problems, self.remedy = problems, remedy
 
 
 class Worded(str):

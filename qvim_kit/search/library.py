@@ -103,6 +103,39 @@ class Library:
         return sounds, errors
 
 
+def named_or_folder(source: str | os.PathLike) -> RetrievalDataset | Path:
+    """What `Library.of` takes: a data set, of which only the items are searched, or a folder.
+
+    Args:
+        source: a folder, which is a data set where it has the layout of one (also if that begins
+            in the only folder in it); or the name of a data set, if there is no such folder.
+
+    Raises `DatasetError` for a data set that cannot be read, but for files that are missing, and
+    `ValueError` for what is no folder.
+    """
+    from qvim_kit.datasets import DATASETS, DatasetError, find_layout, open_dataset, read_captioned
+
+    name, path = os.fspath(source), Path(source).expanduser()
+    if not path.exists():
+        if name in DATASETS:
+            return open_dataset(name, allow_missing=True)
+        names = ", ".join(DATASETS)
+        raise ValueError(
+            f"{name}: found nothing, expected a folder of sounds or the name of a data set: {names}"
+        )
+    check_folder(path)
+    try:
+        read, found = find_layout(path.resolve())
+    except DatasetError:
+        return path
+    if read is read_captioned and not (found / "Queries").is_dir():
+        return path  # nothing in it is a query, and a sound without caption can be found, too
+    beside = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))]
+    if found != path.resolve() and len(beside) > 1:  # a library that also holds a data set
+        return path
+    return open_dataset(found, allow_missing=True)
+
+
 def check_folder(folder: str | os.PathLike) -> None:
     """Raise `ValueError` for what is no folder."""
     if not os.path.isdir(folder):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from qvim_kit.datasets.tables import RetrievalDataset
+from qvim_kit.downloads import DownloadError
 from qvim_kit.training.language import fit_language
 from qvim_kit.training.result import FitResult
 
@@ -24,13 +25,50 @@ if TYPE_CHECKING:
     from qvim_kit.models.text import TextEncoder
 
 
+def check_sound_encoder(name: str) -> None:
+    """Raise `ValueError` for a name that `load_sound_encoder` does not know."""
+    from qvim_kit.models.mobilenet import AUDIOSET_CHECKPOINTS
+    from qvim_kit.models.storage import shipped
+
+    known = ["cnn14", *shipped(), *AUDIOSET_CHECKPOINTS]
+    if name not in known:
+        raise ValueError(f"encoder: found {name!r}, expected one of {', '.join(known)}")
+
+
+def load_sound_encoder(name: str) -> MobileNet | Cnn14:
+    """A frozen encoder of sounds.
+
+    Args:
+        name: "cnn14"; an AudioSet MobileNet, such as "mn04_as"; or a model that comes with the kit,
+            "qvim-mn04", of which it is the tower for items.
+
+    Raises `ValueError` for another, `DownloadError`, which says what needs no download, and
+    `CheckpointError`.
+    """
+    from qvim_kit.models import cnn14, dual_encoder, mobilenet
+    from qvim_kit.models.storage import shipped
+    from qvim_kit.paths import cache_folder
+
+    check_sound_encoder(name)
+    if name in shipped():
+        return dual_encoder.DualEncoder.from_pretrained(name).item_tower.trunk
+    try:
+        return cnn14.load_cnn14(halvings=6) if name == "cnn14" else mobilenet.load_audioset(name)
+    except DownloadError as error:
+        files = {key: one.filename for key, one in mobilenet.AUDIOSET_CHECKPOINTS.items()}
+        cached = [key for key, file in files.items() if (cache_folder() / file).is_file()]
+        others = " or ".join(f"encoder={one!r}" for one in [*cached, *shipped()] if one != name)
+        message = f"{error}; or take an encoder that needs no download: {others}"
+        raise DownloadError(message) from error
+
+
 @dataclass(frozen=True)
 class LanguagePreset:
     """A model to start from, and how `fit_language` trains it.
 
     Args:
         name: as the command line calls it.
-        encoder: "cnn14", or the name of an AudioSet MobileNet, such as "mn04_as".
+        encoder: of sounds, as `load_sound_encoder` takes it.
         text_encoder: as `load_text_encoder` takes it.
         dim: of the shared space.
         duration: of the clips, s.
@@ -52,15 +90,11 @@ class LanguagePreset:
     ) -> LanguageModel:
         """The model before training; ``encoder`` in place of the published weights.
 
-        The seed is of the projections' first weights. Raises as `load_cnn14` or `load_audioset`.
+        The seed is of the projections' first weights. Raises as `load_sound_encoder`.
         """
-        from qvim_kit.models.cnn14 import load_cnn14
         from qvim_kit.models.language import LanguageModel
-        from qvim_kit.models.mobilenet import load_audioset
 
-        if encoder is None and self.encoder == "cnn14":
-            encoder = load_cnn14(halvings=6)
-        encoder = load_audioset(self.encoder) if encoder is None else encoder
+        encoder = load_sound_encoder(self.encoder) if encoder is None else encoder
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return LanguageModel(

@@ -46,23 +46,16 @@ def open_mini() -> RetrievalDataset:
 
 
 def open_library(name: str, folder: str = "") -> Any:
-    """What `SoundIndex.open` takes: a data set by its name, or a folder of sounds.
+    """What `SoundIndex.open` takes: a data set by its name, or a folder as `named_or_folder` does.
 
-    A folder in the layout of a data set is opened as one, so that only its items are searched.
     Raises `DatasetError`, or `ValueError` for what is no folder.
     """
-    from qvim_kit.datasets import DatasetError, find_layout, open_dataset
-    from qvim_kit.search.library import check_folder
+    from qvim_kit.datasets import open_dataset
+    from qvim_kit.search.library import named_or_folder
 
     if name != FOLDER:
         return open_mini() if name == MINI else open_dataset(name)
-    path = Path(folder).expanduser()
-    check_folder(path)
-    try:
-        find_layout(path)
-    except DatasetError:
-        return path
-    return open_dataset(path)
+    return named_or_folder(folder)
 
 
 class Systems:
