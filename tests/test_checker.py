@@ -146,6 +146,7 @@ def implementation(path):
     return (
         "import os\nfrom code_of_mine import Module\nclass Net:\n    def __init__(self):\n"
         f"        self.net = Module.load_from_checkpoint(\n            {path}\n        )\n"
+        "    def compute_similarities(self, items, queries):\n        return {}\n"
     )
 
 
@@ -207,3 +208,68 @@ def test_nothing_is_run(tmp_path, monkeypatch):
     code = "import os, builtins\nopen('ran', 'w').write('x')\n!touch ran\nos.mkdir('ran')"
     assert not checked(tmp_path, set_up=code).ok
     assert [path.name for path in tmp_path.iterdir()] == ["humming-birds_1.ipynb"]
+
+
+LONG = "class Base:\n    def compute_similarities(self, items, queries): return {}\n"
+GOOD_MODELS = [
+    LONG + "class Mine(Base):\n    pass\nQBVIM_MODEL = Mine()",
+    "from mine import Base\nclass Mine(Base):\n    pass\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    def __getattr__(self, name): return print\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    def __init__(self): self.compute_similarities = print\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    def compute_similarities(self, *a): yield 1\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    def compute_similarities(self, a, b, c=1, **d):\n"
+    "        raise ValueError\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    @staticmethod\n    def compute_similarities(a, b): return {}\n"
+    "QBVIM_MODEL = Mine()",
+    "class Mine:\n    pass\nMine.compute_similarities = print\nQBVIM_MODEL = Mine()",
+    "class Mine:\n    pass\nQBVIM_MODEL = Mine()\nQBVIM_MODEL.compute_similarities = print",
+    "class Mine:\n    pass\nsetattr(Mine, 'compute_similarities', print)\nQBVIM_MODEL = Mine()",
+    "from mine import load\nQBVIM_MODEL = load(1) if load else 3",
+    "from mine import load\nif True:\n    QBVIM_MODEL = load()\nif False:\n    QBVIM_MODEL = 1",
+]
+
+
+@pytest.mark.parametrize("code", GOOD_MODELS)
+def test_a_model_that_may_answer_passes(code, tmp_path):
+    assert list(checked(tmp_path, instance=code)) == []
+
+
+DOWNLOADS = {
+    "from huggingface_hub import hf_hub_download as get\nget('me/net', 'n.pt')": "wget_download",
+    "import torch\ntorch.hub.load('me/code', 'net', trust_repo=True)": "git_clone_checkout",
+    "import requests\nrequests.get('https://8.8.8.8/n.pt')": "wget_download",
+}
+
+
+@pytest.mark.parametrize("code", DOWNLOADS)
+def test_a_download_by_own_means_is_a_warning_that_names_the_helper(code, tmp_path):
+    problems = checked(tmp_path, set_up=code)
+    assert problems.ok and rules(problems) == ["download"]
+    assert f"helpers.{DOWNLOADS[code]}" in problems[0].remedy
+
+
+def test_an_undefined_name_is_said_once_with_what_to_write(tmp_path):
+    problems = checked(tmp_path, set_up="a = np.ones(1) + np.ones(2)\npd", implementation=LONG)
+    found = [(p.line, p.message, p.remedy) for p in problems if p.cell == 8]
+    message = "NameError at run: {} is not defined anywhere in the notebook"
+    assert found == [
+        (1, message.format("np"), "write import numpy as np in your set-up cell"),
+        (2, message.format("pd"), "write import pandas as pd in your set-up cell"),
+    ]
+    (renamed,) = [p for p in problems if p.cell == 13]
+    assert "MeanSpectrum is not defined" in renamed.message
+
+
+def test_remedies_can_be_followed(tmp_path):
+    (magic,) = checked(tmp_path, set_up="%run other.py")
+    assert magic.remedy == "put the code into the cell instead"
+    notebook = filled()
+    notebook["cells"][14]["cell_type"] = "markdown"
+    (retyped,) = check(write(notebook, tmp_path))
+    assert "became a markdown cell, expected code" in retyped.message
+    assert "move" not in retyped.remedy
+
+
+def test_no_orders_for_a_terminal_are_printed(tmp_path):
+    problems = check(write(filled(), tmp_path, "a\x1b[31mb_1.ipynb"))
+    assert "\x1b" not in str(problems) and "\x1b" not in problems._repr_html_()

@@ -222,12 +222,31 @@ def test_two_sets_show_who_fitted_the_first(files, dataset, held_out, tmp_path):
     assert "eval: MRR (95 %)" in page and "toy: MRR (95 %)" in page and "late" in page
 
 
+def test_what_the_deciding_set_lacks_has_no_place(files, dataset, held_out, tmp_path):
+    held = []
+    for name in ("chance", "good"):
+        held.append(tmp_path / "held" / f"{name}.json")
+        held[-1].parent.mkdir(exist_ok=True)
+        held[-1].write_text(json.dumps(scores(held_out, 1)) if name == "chance" else "{")
+    board = rank(files, dataset, held_out_files=held, held_out=held_out)
+    lines = {line.split("|")[2].split()[0]: line for line in to_markdown(board).splitlines()[2:5]}
+    assert lines["chance"].startswith("| 1 |")
+    assert all(lines[name].startswith("| – |") for name in ("good", "better"))
+    why = dict(board.not_ranked)
+    assert why["better"] == "has no held-out file, so it has no place" and "good" in why
+
+
+def test_without_a_baseline_asked_for_none_is_blamed(tmp_path, dataset):
+    with pytest.raises(ValueError, match="no file can be ranked: .*no such file; nor 1 more"):
+        rank([tmp_path / "a.json", tmp_path / "b.json"], dataset)
+
+
 def test_the_interval_of_the_gap_covers_the_true_one(dataset, held_out):
     """Both intervals normal and equally wide: the gap's is wider by the root of two."""
-    from qvim_kit.submission.leaderboard import _gap
+    from qvim_kit.submission.comparing import gap
 
     row = {"MRR": 0.5, "low": 0.4, "high": 0.6, "held-out MRR": 0.3, "held-out low": 0.2}
-    found = _gap(pd.DataFrame([row | {"held-out high": 0.4}])).iloc[0]
+    found = gap(pd.DataFrame([row | {"held-out high": 0.4}]), "held-out ").iloc[0]
     assert found.tolist() == pytest.approx([0.2, 0.2 - 0.1 * 2**0.5, 0.2 + 0.1 * 2**0.5])
 
 
@@ -346,7 +365,9 @@ def test_the_command(small, tmp_path, capsys):
     for wrong, message in (
         (["--held-out", *files], "give both, or neither"),
         (["-o", "board.pdf"], "expected a name that ends in"),
+        ([tmp_path / "*/none.json"], "no file fits; expected one such as"),
+        ([tmp_path], "is a folder, expected its files: write .*report.json"),
         (["--baseline", "three"], "expected one of the files, or of one, two"),
     ):
         with pytest.raises(ValueError, match=message):
-            run(*files, "--data", small, *wrong)
+            run(*files, *wrong, "--data", small)

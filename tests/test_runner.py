@@ -106,7 +106,7 @@ HOSTILE = {
         [MODEL + "del scores['a-0-q.wav']\nscores['b-1-q.wav']['a-0.wav'] = None" + WRITE],
         {},
         "scores",
-        "missing query A/a-0-q.wav (and 1 more problem)",
+        "missing query A/a-0-q.wav; query B/b-1-q.wav",
     ),
     "a pipe for a file": (
         ["os.mkdir(ROOT_PATH + '/output')\nos.mkfifo(ROOT_PATH + '/output/similarities.json')"],

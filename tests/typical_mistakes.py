@@ -234,6 +234,7 @@ def edit(index, source):
     return function
 
 
+NEEDED = "import librosa\nimport numpy as np\n"  # by the example in cell 11
 SUBMISSIONS = [
     (lambda notebook: notebook, "as it was"),
     (lambda notebook: notebook["cells"].clear(), "returned None.*return notebook"),
@@ -241,8 +242,8 @@ SUBMISSIONS = [
     (lambda notebook: {"cells": notebook["cells"][:2]}, "so thoroughly"),
     (lambda notebook: {**notebook, "cells": 3}, "so thoroughly"),
     (lambda notebook: {**notebook, "cells": {1}}, "cannot be stored"),
-    (edit(7, "# nothing\n"), "no errors"),
-    (edit(7, "%pip install timm"), "only advice"),
-    (edit(7, "!ls"), r"1 of 3 rules:\n  cell 8, line 1: the command runs 'ls' \[shell\]"),
+    (edit(7, "# nothing\n" + NEEDED), "no errors"),
+    (edit(7, "%pip install timm\n" + NEEDED), "only advice"),
+    (edit(7, "!ls\n" + NEEDED), r"1 of 3 rules:\n  cell 8, line 1: the comm.* runs 'ls' \[shell\]"),
     (edit("a", ""), "TypeError in line"),
 ]

@@ -94,7 +94,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     board.add_argument("files", nargs="+", type=Path, metavar="FILE", help="on --data")
     board.add_argument("--data", required=True, help="a folder, or the name of a data set")
-    board.add_argument("--baseline", help="one of FILE, or its name (default: the first ranked)")
+    board.add_argument(
+        "--baseline", help="one of FILE, or its name (default: the first FILE that can be ranked)"
+    )
     board.add_argument(
         "--held-out",
         nargs="+",
@@ -119,6 +121,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
         raise ValueError("--held-out FILE … and --held-out-data DATA: give both, or neither")
     if options.output and options.output.suffix.lower() not in FORMATS:
         raise ValueError(f"-o {options.output}: expected a name that ends in {', '.join(FORMATS)}")
+    _check_files([*options.files, *options.held_out])
     board = rank(
         options.files,
         open_dataset(options.data),
@@ -134,3 +137,17 @@ def _leaderboard(options: argparse.Namespace) -> int:
     for name, why in board.not_ranked:
         print(f"not ranked: {name}: {why}", file=sys.stderr)
     return int(bool(board.not_ranked))
+
+
+def _check_files(files: list[Path]) -> None:
+    """Raise `ValueError` for patterns that fit nothing, and for folders."""
+    problems = []
+    for file in files:
+        if file.is_dir():
+            inside = sorted(file.glob("**/report.json"))[:1]
+            likely = file / ("report.json" if (file / "report.json") in inside else "*/report.json")
+            problems.append(f"{file}: is a folder, expected its files: write {likely}")
+        elif set("*?[") & set(str(file)) and not file.exists():
+            problems.append(f"{file}: no file fits; expected one such as dev/*/report.json")
+    if problems:
+        raise ValueError("\n".join(problems))

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from qvim_kit.evaluation import compare, evaluate, template_table
+from qvim_kit.evaluation import evaluate, template_table
 from qvim_kit.evaluation.alignment import SimilarityError, read_similarities
+from qvim_kit.submission.comparing import gap, tests_against
 from qvim_kit.submission.running.report import FORMAT
 from qvim_kit.submission.running.scoring import file_hash
 
@@ -99,22 +99,28 @@ def rank(
     deciding = entries
     if held_out:
         table = table.join(_columns(others).add_prefix(HELD_OUT), how="left")
-        table = table.join(_gap(table))
+        table = table.join(gap(table, HELD_OUT))
         deciding = [entry for entry in others if entry.name in table.index]
-    table = table.join(_tests(deciding, first.name))
+    table = table.join(tests_against(_reports(deciding), first.name))
     order = [HELD_OUT + "MRR", "MRR"] if held_out else ["MRR"]
     table = table.sort_values(order, ascending=False, na_position="last", kind="stable")
-    missing = "is in the held-out files only" if held_out else ""
-    for entry in others:
-        if entry.name not in {known.name for known in entries} and not entry.problem:
-            entry.problem = missing
+    one_sided = _one_sided(entries, others) if held_out else []
     return Leaderboard(
         table=table.rename_axis("submission"),
         baseline=first.name,
         data=dataset.name,
         held_out=held_out.name if held_out else "",
-        not_ranked=[(one.name, one.problem) for one in [*entries, *others] if one.problem],
+        not_ranked=[(e.name, e.problem) for e in [*entries, *others] if e.problem] + one_sided,
     )
+
+
+def _one_sided(entries: list[Entry], others: list[Entry]) -> list[tuple[str, str]]:
+    """Name and reason of what is in the files of one of the two data sets only."""
+    here, there = {entry.name for entry in entries}, {entry.name for entry in others}
+    late = [e.name for e in others if e.name not in here and not e.problem]
+    alone = [e.name for e in entries if e.name not in there and not e.problem]
+    found = [(name, "is in the held-out files only") for name in late]
+    return found + [(name, "has no held-out file, so it has no place") for name in alone]
 
 
 def read_entry(path: str | os.PathLike, dataset: RetrievalDataset) -> Entry:
@@ -200,6 +206,9 @@ def _baseline(entries: list[Entry], wanted: str | os.PathLike | None) -> Entry:
             names = ", ".join(entry.name for entry in entries)
             raise ValueError(f"--baseline {wanted}: expected one of the files, or of {names}")
         found = fitting[0]
+    if found.problem and wanted is None:
+        more = f"; nor {len(entries) - 1} more" if entries[1:] else ""
+        raise ValueError(f"leaderboard: no file can be ranked: {found.problem}{more}")
     if found.problem:
         raise ValueError(f"the baseline {found.name} cannot be ranked: {found.problem}")
     return found
@@ -219,31 +228,5 @@ def _columns(entries: list[Entry]) -> pd.DataFrame:
     return table
 
 
-def _gap(table: pd.DataFrame) -> pd.DataFrame:
-    """MRR minus held-out MRR with a 95 % interval made of those of the two.
-
-    The queries are not the same ones, so the two errors are independent. Source: Zou & Donner,
-    "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008.
-    """
-    one, other = table, table.filter(like=HELD_OUT).rename(columns=lambda n: n[len(HELD_OUT) :])
-    gap = one["MRR"] - other["MRR"]
-    below = np.hypot(one["MRR"] - one["low"], other["high"] - other["MRR"])
-    above = np.hypot(one["high"] - one["MRR"], other["MRR"] - other["low"])
-    return pd.DataFrame({"gap": gap, "gap low": gap - below, "gap high": gap + above})
-
-
-def _tests(entries: list[Entry], baseline: str) -> pd.DataFrame:
-    """Each against the baseline: difference in MRR, p, and p corrected after Holm (1979)."""
-    ranked = {entry.name: entry.report for entry in entries if not entry.problem}
-    columns = ["minus baseline", "p", "p (Holm)"]
-    reference = ranked.pop(baseline, None)
-    if reference is None:
-        return pd.DataFrame(columns=columns, dtype=float)
-    found = {name: compare(report, reference) for name, report in ranked.items()}
-    ordered = sorted(found, key=lambda name: found[name].p_value)
-    rows, highest = {}, 0.0
-    for place, name in enumerate(ordered):
-        p = found[name].p_value
-        highest = max(highest, min(1.0, p * (len(ordered) - place)))
-        rows[name] = (found[name].difference, p, highest)
-    return pd.DataFrame.from_dict(rows, "index", columns=columns, dtype=float)
+def _reports(entries: list[Entry]) -> dict[str, Report]:
+    return {entry.name: entry.report for entry in entries if not entry.problem}

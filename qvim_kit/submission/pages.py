@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escaped
 
+ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; --good: #1a7f37; --bad: #c62828; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -22,6 +25,25 @@ pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: 13px
 .note { color: #777; font-size: 13px } .big { font-size: 1.1rem }
 summary { cursor: pointer; margin: .5rem 0 }
 """
+
+
+def printable(text: str) -> str:
+    r"""A text without what a terminal takes for orders; lines and tabs stay.
+
+    >>> printable("\x1b[31mred\x1b[0m\a")
+    'red�'
+    """
+    text = ANSI.sub("", text)
+    return "".join("�" if _is_order(one) else one for one in text)
+
+
+def _is_order(one: str) -> bool:
+    return one not in "\n\t" and unicodedata.category(one) in ("Cc", "Cf", "Cs")
+
+
+def escape(text: str) -> str:
+    """Text for a page: `printable`, and without what HTML takes for tags."""
+    return escaped(printable(text))
 
 
 def page(title: str, *parts: str, kind: str = "") -> str:

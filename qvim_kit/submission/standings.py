@@ -66,10 +66,13 @@ def _cells(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     head += [f"{board.data}: MRR (95 %)", "gap (95 %)"] if prefix else []
     rows = []
     scores = board.table[f"{prefix}MRR"]
-    # Of one MRR, one place; what is not in the set that decides comes after all others.
-    places = scores.rank(method="min", ascending=False, na_option="bottom").astype(int)
+    # Of one MRR, one place; what is not in the set that decides has none.
+    places = scores.rank(method="min", ascending=False)
     for place, (name, row) in zip(places, board.table.iterrows(), strict=True):
-        cells = [str(place), f"{name} (baseline)" if name == board.baseline else str(name)]
+        cells = [
+            _number(place, ".0f"),
+            f"{name} (baseline)" if name == board.baseline else str(name),
+        ]
         cells += [_measured(*row[[f"{prefix}MRR", f"{prefix}low", f"{prefix}high"]])]
         cells += [_number(row[prefix + n]) for n in ("class NDCG", "template MRR", "template NDCG")]
         cells += [_number(row["minus baseline"], "+.3f")]

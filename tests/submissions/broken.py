@@ -85,7 +85,7 @@ def _content(content):
 
 PICTURE = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "A" * 1_200_000}}
 PATHS = 'ROOT_PATH = "."\nDATA_PATH = "data/qvim-dev"\n'
-MODEL = "class Mine(QVIMModel):\n    def compute_similarities(self, items, queries): ...\n"
+MODEL = "class Mine(QVIMModel):\n    def compute_similarities(self, items, queries): return {}\n"
 FETCH = 'import helpers\nhelpers.wget_download("n.pt", "https://example.org/n.pt", "models")\n'
 
 # rule, cell and line (counted from 1) where it is reported, change
@@ -155,6 +155,64 @@ BROKEN = {
         None,
         _with(implementation=MODEL, instance="QBVIM_MODEL = Mine"),
     ),
+    "no import": ("undefined", 11, 1, _with(set_up="", implementation="x = np.zeros(3)")),
+    "a class renamed": ("undefined", 13, 1, _with(instance="QBVIM_MODEL = MeanSpectra()")),
+    "a model under if False": (
+        "undefined",
+        13,
+        None,
+        _with(instance="if False:\n    QBVIM_MODEL = MeanSpectrum()"),
+    ),
+    "the model is a text": ("model", 13, None, _with(instance='QBVIM_MODEL = "MeanSpectrum"')),
+    "a model without the method": (
+        "model",
+        11,
+        1,
+        _with(implementation=MODEL.replace("compute_", "find_"), instance="QBVIM_MODEL = Mine()"),
+    ),
+    "a method of one argument": (
+        "model",
+        11,
+        2,
+        _with(implementation=MODEL.replace(", queries", ""), instance="QBVIM_MODEL = Mine()"),
+    ),
+    "a method that returns nothing": (
+        "model",
+        11,
+        2,
+        _with(implementation=MODEL.replace("return {}", "pass"), instance="QBVIM_MODEL = Mine()"),
+    ),
+    "a question": ("input", 8, 1, _with(set_up="name = input('name?')")),
+    "a download of one's own": (
+        "download",
+        8,
+        2,
+        _with(set_up='import requests\nrequests.get("https://example.org/n.pt")'),
+    ),
+    "data removed": (
+        "data-written",
+        8,
+        2,
+        _with(set_up="import shutil\nshutil.rmtree(DATA_PATH)"),
+    ),
+    "data written": (
+        "data-written",
+        8,
+        2,
+        _with(set_up="import os\nopen(os.path.join(DATA_PATH, 'x.csv'), 'w')"),
+    ),
+    "the answers": (
+        "answers",
+        11,
+        3,
+        _with(
+            set_up="",
+            implementation=MODEL + "answers = dataset.queries",
+            instance="QBVIM_MODEL = Mine()",
+        ),
+    ),
+    "a magic's file": ("root-path", 8, 1, _with(set_up="%%writefile model.py\nx = 1")),
+    "a cell of another type": ("cell-changed", 15, None, _cell(14, cell_type="markdown")),
     "another directory": ("chdir", 8, 2, _with(set_up="import os\nos.chdir('x')")),
     "a command": ("shell", 8, 1, _with(set_up="!ls")),
     "no version": ("unpinned", 8, 1, _with(set_up="%pip install timm")),
@@ -207,10 +265,17 @@ BROKEN = {
         "unreadable",
         8,
         1,
-        _with(set_up="exec(input())"),
+        _with(set_up="exec(str(object()))"),
     ),
     "too much to read": ("unreadable", None, None, _with(set_up="x = print" + "()" * 700)),
 }
 
 
-WARNINGS = {"an empty cell more", "no version", "somebody's ROOT_PATH", "what nobody can read"}
+WARNINGS = {
+    "a download of one's own",
+    "the answers",
+    "an empty cell more",
+    "no version",
+    "somebody's ROOT_PATH",
+    "what nobody can read",
+}

@@ -16,8 +16,14 @@ def template() -> dict:
 
 
 def filled(**parts: str) -> dict:
-    """The template with the text of some of the participant's cells replaced."""
+    """The template with the text of some of the participant's cells replaced.
+
+    Its example needs what its set-up imports: without that, it imports it itself.
+    """
     notebook = template()
+    if "set_up" in parts and "implementation" not in parts:
+        example = "".join(notebook["cells"][PARTS["implementation"]]["source"])
+        parts["implementation"] = f"import librosa\nimport numpy as np\n{example}"
     for part, text in parts.items():
         notebook["cells"][PARTS[part]]["source"] = text
     return notebook

@@ -153,7 +153,7 @@ SHELL = [
     "import subprocess\nsubprocess.run(['pip', 'install', 'timm==1.0.20'], executable='ls')",
     "import subprocess\nfor name in ['pip', 'rm']:\n    subprocess.run([name, 'install', 'a==1'])",
     "import subprocess\nwords = ['pip']\nwords = ['rm', 'x']\nsubprocess.run(words)",
-    "import subprocess\nsubprocess.run(input())",
+    "import subprocess\nsubprocess.run(str(object()))",
     "import asyncio\nawait asyncio.create_subprocess_exec('ls', '-l')",
     "import asyncio\nawait asyncio.create_subprocess_shell('ls')",
     "from asyncio.subprocess import create_subprocess_exec as go\nawait go('ls')",
@@ -348,10 +348,10 @@ HELPERS = [
 ]
 
 UNREADABLE = [
-    "exec(input())",
+    "exec(str(object()))",
     "import os\nexec(open(os.path.join(ROOT_PATH, 'a.py')).read())",
-    "import os\ngetattr(os, input())('x')",
-    "__import__(input()).x()",
+    "import os\ngetattr(os, str(object()))('x')",
+    "__import__(str(object())).x()",
 ]
 
 EVASIONS = {

@@ -41,12 +41,37 @@ SET_UP = [
     "import os, sys\nprint(os.getcwd(), sys.executable, os.path.expanduser('~'))",
     "import subprocess\nfailed = subprocess.CalledProcessError\n"
     "def ended(process: subprocess.Popen):\n    return isinstance(process, subprocess.Popen)",
+    # names that come from somewhere
+    "class Empty:\n    pass",
+    "from mine import *\nnobody_knows_it()",
+    "exec('made = 1')\nmade",
+    "globals()['made'] = 1\nmade",
+    "%run {ROOT_PATH}/code/train.py\nmade",
+    "%%time\nmade = 1\nmade",
+    "%time made = 1\nmade",
+    "%%capture made\nprint(1)",
+    "try:\n    IN_COLAB\nexcept NameError:\n    IN_COLAB = False",
+    "from __future__ import annotations\ndef f(x: Tensor) -> Array: ...\nf(1)",
+    "def f():\n    global made\n    made = 1\nf()\nmade",
+    "later = lambda x, *y, z=1, **w: (x, y, z, w)\n[[a for a in b] for b in [[1]]]",
+    "def first():\n    return second()\ndef second():\n    return 1\nfirst()",
+    "class A:\n    n = 3\n    m = [i for i in range(n)]\n"
+    "    def me(self):\n        return __class__",
+    "if (made := 1):\n    made",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    x: Array = None",
+    "get_ipython().system\nIn, Out, display, _, __name__, __builtins__",
+    "with open(ROOT_PATH + '/x') as file, open(ROOT_PATH + '/y') as (a, b):\n    file, a, b",
+    "match [1, 2]:\n    case [a, *b]:\n        a, b\n    case {'c': d, **e}:\n        d, e",
+    "import os.path as p, sys\np, sys\nfor i, (j, k) in []:\n    i, j, k",
+    # data that are only read
+    "import os\nos.makedirs(DATA_PATH, exist_ok=True)\nos.symlink(DATA_PATH, ROOT_PATH + '/d')",
+    "import shutil\nshutil.copytree(DATA_PATH, ROOT_PATH + '/copy')",
     # paths as they should be
     "open('/dev/null', 'w')",
     "import os\nos.listdir(ROOT_PATH)\nos.listdir('.')",
     "import os\nos.makedirs(os.path.join(ROOT_PATH, 'models'), exist_ok=True)",
     "import os\nopen(os.path.join(DATA_PATH, 'DEV Dataset.csv'))",
-    "open(os.path.join(ROOT_PATH, 'outputs', 'a.txt'), 'w')",
+    "import os\nopen(os.path.join(ROOT_PATH, 'outputs', 'a.txt'), 'w')",
     "import os\nopen(os.path.join(ROOT_PATH, 'models', 'output', 'a.txt'), 'w')",
     "import os\nif os.path.exists(os.path.join(ROOT_PATH, 'output')):\n    pass",
     "import json, os\npath = os.path.join(ROOT_PATH, 'output', 'similarities.json')\n"
@@ -85,9 +110,6 @@ SET_UP = [
     FETCH + "path = 'models/n.pt'\nimport os\nif not os.path.isabs(path):\n"
     "    path = os.path.join(ROOT_PATH, path)\nopen(path)",
     "from transformers import AutoModel\nAutoModel.from_pretrained('mispeech/ced-base')",
-    "from huggingface_hub import hf_hub_download\nimport os\n"
-    "hf_hub_download('me/net', 'n.pt', local_dir=os.path.join(ROOT_PATH, 'models'))",
-    "import torch\ntorch.hub.load('me/code', 'net', trust_repo=True)",
     "import librosa\nlibrosa.load(librosa.ex('trumpet'))",
     "import numpy as np\nnp.load(np.DataSource())\nnp.save",
     # downloads
@@ -120,7 +142,6 @@ SET_UP = [
     f"%pip install https://github.com/me/code/archive/{COMMIT}.zip",
     "import ctypes\nctypes.c_int(3)\nctypes.CDLL(None).strlen(b'x')",
     "import timeit\ntimeit.timeit('1 + 1', number=10)",
-    "import requests\nrequests.get('https://8.8.8.8/n.pt')",
     "%pip install 'timm[all]==1.0.20; python_version >= \"3.10\"'",
     "%pip install --no-deps -e {ROOT_PATH}/code",
     "%pip install $ROOT_PATH/code",
@@ -155,7 +176,7 @@ SET_UP = [
     # Python that has to be followed, not judged
     "exec('x = 1')\neval('1 + 1')",
     "import importlib\nimportlib.reload(importlib.import_module('json'))",
-    "class A:\n    x = 1\ngetattr(A(), input('name'))",
+    "class A:\n    x = 1\ngetattr(A(), str(object()))",
     "import numpy as np\nfor name in ['sum', 'mean']:\n    getattr(np, name)([1])",
     "def again(n):\n    return again(n - 1) if n else 0\nagain(5)",
     "def even(n):\n    return n == 0 or odd(n - 1)\ndef odd(n):\n    return n != 0 and even(n - 1)",

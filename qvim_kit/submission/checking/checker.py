@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from qvim_kit.submission.checking.bringing import answers_read
 from qvim_kit.submission.checking.differences import compare
 from qvim_kit.submission.checking.files import (
     NotANotebook,
@@ -26,11 +27,12 @@ from qvim_kit.submission.checking.files import (
 from qvim_kit.submission.checking.helper_calls import download_folders
 from qvim_kit.submission.checking.literals import literal_faults
 from qvim_kit.submission.checking.locations import Folders, is_absolute, parts
+from qvim_kit.submission.checking.models import model_problems
+from qvim_kit.submission.checking.names import undefined_names
 from qvim_kit.submission.checking.problems import REMEDIES, Problem, Problems
 from qvim_kit.submission.checking.rules import judge
 from qvim_kit.submission.reading.statements import Reading, read
 from qvim_kit.submission.reading.texts import ROOT, shown
-from qvim_kit.submission.reading.values import UNKNOWN, Class
 from qvim_kit.submission.template import MOST_FILES, cell_of, recognise, split_name
 
 AGAIN = "start from a fresh copy: qvim submission new NAME"
@@ -109,7 +111,13 @@ def _code_problems(code: dict[int, str], parts_of: dict[int, str]) -> Iterator[P
     for call in reading.calls:
         if call.cell in theirs:
             yield from judge(call, folders, literals)
+    for number in sorted(theirs & reading.trees.keys()):
+        if parts_of[number] in ("implementation", "instance"):
+            yield from answers_read(number, reading.trees[number])
     yield from _unread(reading, theirs)
+    if reading.complete and reading.finished:
+        known = {*reading.names, *reading.bound} | {*PATH_RULES, "QBVIM_MODEL"}  # reported above
+        yield from undefined_names(reading.trees, theirs, known)
 
 
 def _unread(reading: Reading, theirs: set[int]) -> Iterator[Problem]:
@@ -138,11 +146,7 @@ def _definitions(reading: Reading, parts_of: dict[int, str]) -> Iterator[Problem
     home = cell_of_part.get("instance")
     if (home or unrecognised) and "QBVIM_MODEL" not in reading.names:
         yield from _undefined("QBVIM_MODEL", "instance", home, reading)
-    model = reading.names.get("QBVIM_MODEL", UNKNOWN)
-    if model is None or isinstance(model, Class):
-        message = f"QBVIM_MODEL is {'a class, not an object of it' if model else 'None'}"
-        remedy = "QBVIM_MODEL = YourModel(): make an object of your class"
-        yield Problem(home, None, "undefined", message, remedy)
+    yield from model_problems(reading, home)
 
 
 def _undefined(name: str, part: str, home: int | None, reading: Reading) -> Iterator[Problem]:

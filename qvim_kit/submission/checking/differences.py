@@ -29,7 +29,12 @@ def compare(template: Template | None, cells: list[Cell]) -> tuple[dict[int, str
         origin = None if original else _origin(template, missing, cell)
         if origin is not None:
             missing.remove(origin)
-            found.append(_moved(number, template, origin))
+            of_type = cell.kind == template.cells[origin].kind
+            found.append(
+                _moved(number, template, origin)
+                if of_type
+                else _retyped(number, template.cells[origin], cell)
+            )
             parts_of[number] = template.cells[origin].part or ""
         elif original is None:
             found.append(_added(number, cell))
@@ -69,6 +74,12 @@ def _moved(number: int, template: Template, index: int) -> Problem:
         where += f", the {template.cells[index - 1].title}"
     message = "this cell of the template is not in its place"
     return Problem(number, None, "cell-moved", message, f"move it {where}")
+
+
+def _retyped(number: int, original: Cell, cell: Cell) -> Problem:
+    message = f"this cell of the template became a {cell.kind} cell, expected {original.kind}"
+    remedy = f"select it and choose {original.kind.capitalize()} as its type"
+    return Problem(number, None, "cell-changed", message, remedy)
 
 
 def _added(number: int, cell: Cell) -> Problem:

@@ -9,11 +9,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qvim_kit.submission.pages import table
+from qvim_kit.submission.pages import escape, printable, table
 
 if TYPE_CHECKING:
     from qvim_kit.submission.reading.bindings import Call
@@ -31,7 +30,12 @@ RULES = {
     "hidden": "nothing is hidden from the reader",
     "oversized": "outputs are small",
     "syntax": "every code cell is Python, as IPython reads it",
-    "undefined": "ROOT_PATH, DATA_PATH and QBVIM_MODEL are defined",
+    "undefined": "ROOT_PATH, DATA_PATH, QBVIM_MODEL and every other name are defined",
+    "model": "QBVIM_MODEL is an object with compute_similarities(items, queries)",
+    "input": "nothing is asked, as a run has nobody to answer",
+    "answers": "the model does not read which item a query imitates",
+    "download": "files are brought by helpers",
+    "data-written": "the data set stays as it is",
     "chdir": "the working directory stays",
     "shell": "commands only install packages",
     "unpinned": "installed packages have a version",
@@ -53,6 +57,8 @@ REMEDIES = {
     "chdir": "remove it, and build paths from ROOT_PATH",
     "shell": "remove it; install packages with %pip install, use helpers for files",
     "url": "use a public https address",
+    "input": "write the answer into the cell",
+    "data-written": "write into a folder of ROOT_PATH; the data are the organisers'",
 }
 
 
@@ -79,7 +85,8 @@ class Problem:
         return f"cell {self.cell}" + (f", line {self.line}" if self.line else "")
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.where}: {self.message} [{self.rule}]\n    → {self.remedy}"
+        text = f"{self.severity}: {self.where}: {self.message} [{self.rule}]\n    → {self.remedy}"
+        return printable(text)
 
 
 class Problems(list):
@@ -119,7 +126,7 @@ class Problems(list):
         """File, number of problems and template, in one line."""
         origin = f" (made from the {self.template} template)" if self.template else ""
         counts = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
-        name = os.fsencode(self.path).decode("utf-8", "replace")
+        name = printable(os.fsencode(self.path).decode("utf-8", "replace"))
         return f"{name}: {counts if self else 'no problems found'}{origin}"
 
     def __str__(self) -> str:

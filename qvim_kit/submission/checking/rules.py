@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qvim_kit.submission.checking.addresses import url_fault
+from qvim_kit.submission.checking.bringing import asked, data_written, downloaded
 from qvim_kit.submission.checking.commands import IPYTHON, RUNNERS, command_problems
 from qvim_kit.submission.checking.helper_calls import helper, helper_problems
 from qvim_kit.submission.checking.locations import (
@@ -30,12 +31,22 @@ from qvim_kit.submission.reading.texts import DATA, HOME, ROOT, shown, words
 from qvim_kit.submission.reading.values import UNBOUND, Ref, options
 
 CHDIR = words("os.chdir os.fchdir os.chroot contextlib.chdir %cd %pushd %popd")
+# An f-string in a magic would not help: `%%writefile` takes what follows as it stands.
+MAGICS = words("%writefile %file %run %load %loadpy %save %logstart %notebook")
+JOINED = ("root-path", "data-path")
+IN_THE_CELL = "put the code into the cell instead"
 # They do not call what they are given, or `reading` makes the calls that they make.
 NOT_CALLING = words("isinstance issubclass print repr hasattr callable map functools.partial")
 
 
 def judge(call: Call, folders: Folders, literals: set[str]) -> Iterator[Problem]:
     """The problems with one call. ``literals``: texts that were reported where they stand."""
+    found = [*asked(call), *_judged(call, folders, literals)]
+    texts = [value for value in _flat((call.args, call.kwargs)) if isinstance(value, str)]
+    yield from found if found or literals.intersection(texts) else downloaded(call)
+
+
+def _judged(call: Call, folders: Folders, literals: set[str]) -> Iterator[Problem]:
     if call.name in CHDIR:
         what = call.name.split(".")[-1]
         yield problem_at(call, "chdir", f"{what} changes the working directory")
@@ -113,6 +124,8 @@ def _paths(call: Call, folders: Folders, literals: set[str]) -> Iterator[Problem
     yield from _by_default(call)
     for value, writes, sure in _uses(call):
         texts = [text for text in _flat(value) if isinstance(text, str)]
+        for text in texts if writes and sure else ():
+            yield from data_written(call, text)
         faults = [path_problem(text, folders, writes, sure) for text in texts]
         for text, fault in zip(texts, faults, strict=True):
             # A path that may also be a good one, or that may be joined to a good one in there.
@@ -120,7 +133,8 @@ def _paths(call: Call, folders: Folders, literals: set[str]) -> Iterator[Problem
             if not fault or (fault[0] in ("root-path", "data-path") and doubtful):
                 continue
             if not any(_spells(text, literal) for literal in literals):
-                yield problem_at(call, fault[0], f"the path {shown(text)!r} {fault[1]}")
+                remedy = IN_THE_CELL if call.name in MAGICS and fault[0] in JOINED else ""
+                yield problem_at(call, fault[0], f"the path {shown(text)!r} {fault[1]}", remedy)
 
 
 def _by_default(call: Call) -> Iterator[Problem]:

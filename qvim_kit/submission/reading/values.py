@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qvim_kit.submission.reading.bindings import Place
 
 MOST_OPTIONS = 24
 
@@ -122,7 +126,7 @@ class Function:
 
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
     scope: Scope
-    place: object
+    place: Place
     defaults: dict
     owner: object = None  # the object or class that `self` or `cls` is
 
@@ -134,7 +138,7 @@ class Class:
     node: ast.ClassDef
     scope: Scope
     bases: tuple
-    place: object
+    place: Place
     made: Instance | None = None
 
     def attribute(self, name: str) -> object:

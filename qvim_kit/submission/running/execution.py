@@ -85,8 +85,7 @@ async def _execute(notebook: str, executed: str, folder: str, say) -> dict:
         await client.async_execute()
     except CellExecutionError as error:
         ending = {"end": "raised", "name": error.ename, "text": error.evalue[:2_000]}
-        lines = re.findall(r"Cell In\[\d+\], line (\d+)", _plain(error.traceback or ""))
-        ending["line"] = int(lines[-1]) if lines else None
+        ending |= _innermost(error.traceback or "", client.nb.cells)
     except Left:
         ending = {"end": "raised", "name": "SystemExit", "text": "the cell ends the kernel"}
     except DeadKernelError:
@@ -97,6 +96,17 @@ async def _execute(notebook: str, executed: str, folder: str, say) -> dict:
             await saving
         _save(client.nb, executed)
     return ending
+
+
+def _innermost(traceback: str, cells: list) -> dict:
+    """Cell and line of the last line of a traceback that stands in a cell, as far as it tells."""
+    frames = re.findall(r"Cell In\[(\d+)\], line (\d+)", _plain(traceback))
+    counts = [cell.get("execution_count") for cell in cells]
+    if not frames:
+        return {"line": None}
+    count, line = map(int, frames[-1])
+    known = {"inner": counts.index(count)} if count in counts else {}
+    return {**known, "line": line}
 
 
 def _client(notebook, folder: str, say):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections import deque
 from pathlib import Path
 from typing import BinaryIO
 
+from qvim_kit.submission.pages import ANSI
+
 HEAD, TAIL, CHUNK = 5_000_000, 200_000, 65_536  # bytes
-ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 
 
 class KeptText:

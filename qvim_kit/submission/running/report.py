@@ -6,13 +6,13 @@ import json
 import os
 import platform
 import sys
-from html import escape
+from collections import Counter
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
 from qvim_kit import __version__
 from qvim_kit.paths import beside
-from qvim_kit.submission.pages import folded, page, paragraph, section, table
+from qvim_kit.submission.pages import escape, folded, page, paragraph, section, table
 from qvim_kit.submission.running.kept import last_lines
 from qvim_kit.submission.running.result import Run
 from qvim_kit.submission.running.scoring import file_hash
@@ -79,7 +79,7 @@ def to_dict(run: Run) -> dict:
             "memory": run.usage.memory,
             "processes": run.usage.processes,
         },
-        "left behind": run.left,
+        "left behind": _counted(run.left),
         "environment": environment(),
     }
 
@@ -204,10 +204,10 @@ def _own_number(shown: dict) -> str:
 def _stages(run: Run) -> str:
     rows = []
     for name, stage in STAGES.items():
-        failed = name == run.stage
-        if failed or name in run.seconds:
+        if (failed := name == run.stage) or name in run.seconds:
             seconds = f"{run.seconds[name]:.1f}" if name in run.seconds else ""
-            rows.append((name, stage.does, "failed" if failed else "ok", seconds))
+            state = "not finished" if name == "cells" and run.cut_off else "ok"
+            rows.append((name, stage.does, "failed" if failed else state, seconds))
     return table(("stage", "", "", "seconds"), rows, (3,))
 
 
@@ -224,9 +224,14 @@ def _used(run: Run) -> str:
         ("memory, at most", f"{used.memory / 1e9:,.2f} GB", f"{limits.memory / 1e9:,.2f} GB"),
         ("processes, at most", used.processes, limits.processes),
     ]
-    left = f" Left behind and ended: {', '.join(run.left)}." if run.left and not run.stage else ""
+    left = ", ".join(_counted(run.left)) if not run.stage else ""
+    left = f" Left behind and ended: {left}." if left else ""
     note = f"Not watched here: {', '.join(limits.not_enforced())}.{left}"
     return table(("", "used", "allowed"), rows, (1, 2)) + paragraph(note, "note")
+
+
+def _counted(names: list[str]) -> list[str]:
+    return [f"{n} × {name}" if n > 1 else name for name, n in Counter(names).items()]
 
 
 def _log(run: Run) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from qvim_kit.submission.pages import printable
 from qvim_kit.submission.running.limits import Limits, Usage
 from qvim_kit.submission.running.scoring import Score
 
@@ -27,6 +28,7 @@ class Run:
         seconds: of each stage that was reached, in order.
         cells: for each executed cell its number from 1, its first line, its seconds.
         usage, left: what was used; names of processes that outlived the notebook.
+        cut_off: whether the last cell was not reached, or not done.
         score: what it is worth, or None.
         executed: the executed notebook as far as it came, or None.
     """
@@ -46,6 +48,7 @@ class Run:
     cells: list[dict] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     left: list[str] = field(default_factory=list)
+    cut_off: bool = False
     score: Score | None = None
     executed: Path | None = None
 
@@ -68,10 +71,11 @@ class Run:
     @property
     def headline(self) -> str:
         """One line: passed and with what, or which stage failed and why."""
+        name = printable(self.notebook.name)
         if self.stage or self.score is None:
-            return f"{self.notebook.name} failed at {self.stage} ({self.code}): {self.reason}"
+            return f"{name} failed at {self.stage} ({self.code}): {self.reason}"
         row = self.score.report.metrics.loc["MRR"]
         return (
-            f"{self.notebook.name} passed: MRR {row.value:.4f} ({row.low:.4f} – {row.high:.4f}), "
+            f"{name} passed: MRR {row.value:.4f} ({row.low:.4f} – {row.high:.4f}), "
             f"as the template counts {self.score.template.loc['MRR', 'value']:.4f}"
         )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from qvim_kit.datasets import DATASETS
 from qvim_kit.submission.notebook import OUTPUT
 from qvim_kit.submission.running.isolation import check_isolation, environment, isolated
+from qvim_kit.submission.running.judging import first_line, judge
 from qvim_kit.submission.running.kept import KeptText, remove, set_aside
 from qvim_kit.submission.running.limits import Limits
 from qvim_kit.submission.running.result import Run
@@ -36,13 +37,12 @@ from qvim_kit.submission.running.scoring import (
 )
 from qvim_kit.submission.running.stages import StageError
 from qvim_kit.submission.running.substitution import read_notebook, substitute_paths
-from qvim_kit.submission.running.supervision import Ending, shell_of, supervise
+from qvim_kit.submission.running.supervision import Ending, supervise
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PROGRAM = Path(__file__).with_name("execution.py")
-LONGEST_REASON = 300  # characters of an error in the one line
 LARGEST_EXECUTED = 200_000_000  # bytes; what execution keeps is far less
 
 
@@ -121,16 +121,24 @@ def _attempt(run: Run, work: Path, say: Callable[[str], None]) -> None:
         notebook = read_notebook(run.notebook)
     with _stage(run, "data"):
         dataset, run.data = open_for_run(run.data)
-        before = state_of(dataset, run.data)
+        before = state_of(run.data)
         set_aside(root / OUTPUT)
     with _stage(run, "notebook"):
         notebook, cell = substitute_paths(notebook, root, run.data)
         say(f"ROOT_PATH and DATA_PATH put into cell {cell + 1}")
     ending = _executed(run, notebook, root, folder, bubblewrap, say)
-    _judge(ending, run.limits, notebook)
+    failure = None
+    try:
+        judge(ending, run.limits, notebook)
+    except StageError as error:
+        failure, run.cut_off = error, True
     if not run.isolate:  # there they were read-only
         with _stage(run, "data"):
-            check_unchanged(before, run.data)
+            check_unchanged(before, run.data, f"{failure.stage}: {failure}" if failure else "")
+    if failure:
+        if run.root is None and str(work) in failure.reason + failure.details:
+            failure.reason += "; that folder is gone after the run, so give your own with --root"
+        raise failure
     with _stage(run, "output"):
         path = take_similarities(root, run.output, dataset)
     with _stage(run, "scores"):
@@ -160,12 +168,15 @@ def _executed(
         variables["QVIM_OFFLINE"] = "1"  # so that a download says at once why it fails
 
     def tell(index: int, seconds: float) -> None:
-        line = _first_line(notebook, index)
+        line = first_line(notebook, index)
         run.cells.append({"cell": index + 1, "line": line, "seconds": seconds})
         say(f"cell {index + 1:3} {seconds:7.1f} s  {line}")
 
+    def begun(index: int) -> None:
+        say(f"cell {index + 1:3}   running   {first_line(notebook, index)}")
+
     start = time.monotonic()
-    ending = supervise(command, variables, run.limits, KeptText(run.log), tell)
+    ending = supervise(command, variables, run.limits, KeptText(run.log), tell, begun)
     run.usage, run.left = ending.usage, ending.left
     if ending.kernel is not None:
         run.seconds["kernel"] = ending.kernel
@@ -185,48 +196,6 @@ def _taken(source: Path, target: Path) -> Path | None:
     except OSError:
         pass
     return None
-
-
-def _judge(ending: Ending, limits: Limits, notebook: NotebookNode) -> None:
-    """Raise `StageError` for an execution that did not come to its end."""
-    where = "" if ending.cell is None else f" in {_cell(notebook, ending.cell)}"
-    last, used = ending.last, ending.usage
-    if used.exceeded == "time":
-        raise StageError("time", f"ended after {used.seconds:,.0f} s{where}")
-    if used.exceeded == "memory":
-        size = f"{used.memory / 1e9:,.2f} GB, allowed are {limits.memory / 1e9:,.2f} GB"
-        raise StageError("memory", f"ended when it took {size}{where}")
-    if used.exceeded == "processes":
-        found = f"{used.processes} processes, allowed are {limits.processes}"
-        raise StageError("processes", f"ended when it had {found}{where}")
-    if last.get("end") == "raised":
-        line = f", line {last['line']}" if last.get("line") else ""
-        text = " ".join(str(last.get("text", "")).split())
-        text = text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
-        found = f"{last.get('name')}: {text}" if text else str(last.get("name"))
-        raise StageError("cells", f"{_cell(notebook, ending.cell)}{line}: {found}")
-    if used.exceeded == "kernel":
-        raise StageError("kernel", f"the kernel was not ready after {used.seconds:,.0f} s")
-    if ending.kernel is None:
-        reason = last.get("reason") or f"it ended with {shell_of(ending.code)}, see the log"
-        raise StageError("kernel", f"the kernel did not start: {reason}")
-    if last.get("end") == "died":
-        raise StageError("process", f"the kernel ended with {shell_of(last.get('code'))}{where}")
-    if last.get("end") != "passed":
-        reason = last.get("reason") or f"it ended with {shell_of(ending.code)}"
-        raise StageError("process", f"the execution was cut off{where}: {reason}")
-
-
-def _cell(notebook: NotebookNode, index: int | None) -> str:
-    return "a cell" if index is None else f"cell {index + 1} ({_first_line(notebook, index)})"
-
-
-def _first_line(notebook: NotebookNode, index: int) -> str:
-    """What tells a cell from others: its first line that is no comment, shortened."""
-    source = notebook.cells[index].source if 0 <= index < len(notebook.cells) else ""
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    line = next((line for line in lines if not line.startswith("#")), "".join(lines[:1]))
-    return line if len(line) <= 50 else f"{line[:49]}…"
 
 
 @contextmanager

@@ -9,8 +9,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qvim_kit.datasets import DatasetError, find_layout, load_mini, read_qvim_dev
+from qvim_kit.datasets import DatasetError, find_layout, hash_file, load_mini, read_qvim_dev
 from qvim_kit.submission.notebook import OUTPUT, base_name_ids
+from qvim_kit.submission.running.judging import joined, one_line
 from qvim_kit.submission.running.stages import StageError
 
 if TYPE_CHECKING:
@@ -51,29 +52,40 @@ def open_for_run(data: str | os.PathLike) -> tuple[RetrievalDataset, Path]:
         dataset.fingerprint()  # now, so that a later change shows
     except (DatasetError, OSError) as error:
         remedy = "; --data qvim-mini is the synthesised set" if not Path(data).exists() else ""
-        raise StageError("data", _first_line(error) + remedy, str(error)) from None
+        raise StageError("data", one_line(str(error)) + remedy, str(error)) from None
     return dataset, Path(dataset.items["path"][0]).resolve().parents[2]
 
 
-def state_of(dataset: RetrievalDataset, folder: Path) -> list[str]:
-    """What shows a change: the fingerprint, and names and tables beside Items and Queries.
+def state_of(folder: Path) -> dict[str, str]:
+    """What shows a change: path of each table and sound → SHA-256; of all else beside, the name."""
+    found = {path.name: "" for path in folder.iterdir()}
+    tables = [path for path in folder.iterdir() if path.suffix.lower() == ".csv"]
+    for path in [*tables, *folder.glob("Items/**/*"), *folder.glob("Queries/**/*")]:
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = hash_file(path)
+    return found
 
-    The fingerprint alone does not know of what a reader passes over, as a row without files.
+
+def check_unchanged(before: dict[str, str], folder: Path, failure: str = "") -> None:
+    """Raise `StageError` naming what the run changed in the data set.
+
+    ``before`` is its `state_of`; ``failure`` what else went wrong, for the details.
     """
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    hashes = [file_hash(path) for path in tables]
-    return [dataset.fingerprint(), *hashes, *sorted(os.listdir(folder))]
-
-
-def check_unchanged(before: list[str], folder: Path) -> None:
-    """Raise `StageError` where the run changed the data set: ``before`` is its `state_of`."""
     try:
-        same = state_of(read_qvim_dev(folder), folder) == before
-    except (DatasetError, OSError):
-        same = False
-    if not same:
-        reason = f"the submission changed the data set in {folder}; restore it before other runs"
-        raise StageError("data", reason)
+        after = state_of(folder)
+    except OSError:
+        after = {}
+    gone, new = before.keys() - after.keys(), after.keys() - before.keys()
+    other = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+    # Of what is gone with its folder, the files say more.
+    changes = [f"{name} is gone" for name in sorted(gone, key=lambda n: ("/" not in n, n))]
+    changes += [f"{name} is new" for name in sorted(new)]
+    changes += [f"{name} is another" for name in sorted(other)]
+    if changes:
+        found = joined(changes, len(changes))
+        reason = f"the submission changed the data set in {folder}: {found}; "
+        details = "\n".join([*changes, *([f"besides, {failure}"] if failure else [])])
+        raise StageError("data", f"{reason}restore it before other runs", details)
 
 
 def take_similarities(root: Path, output: Path, dataset: RetrievalDataset) -> Path:
@@ -112,22 +124,15 @@ def score_file(path: Path, dataset: RetrievalDataset, system: str) -> Score:
         align(similarities, dataset)
     except (SimilarityError, MemoryError) as error:
         problems = getattr(error, "problems", ["too large to be read"])
-        others = len(problems) - 1
-        more = f" (and {others} more problem{'s' * (others > 1)})" if others else ""
-        raise StageError("scores", f"{OUTPUT.name}: {problems[0]}{more}", str(error)) from None
+        reason = f"{OUTPUT.name}: {joined(problems, len(problems))}"
+        raise StageError("scores", reason, str(error)) from None
     try:
         report = evaluate(similarities, dataset, system=system)
         return Score(report, template_table(similarities, dataset), file_hash(path))
     except Exception as error:
-        raise StageError("evaluation", f"{type(error).__name__}: {_first_line(error)}") from error
+        raise StageError("evaluation", f"{type(error).__name__}: {one_line(str(error))}") from error
 
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    # The first line of a DatasetError only counts its problems.
-    return " ".join(line.strip() for line in lines[:2])

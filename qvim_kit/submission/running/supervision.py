@@ -49,6 +49,7 @@ def supervise(
     limits: Limits,
     log: KeptText,
     tell: Callable[[int, float], None],
+    begun: Callable[[int], None] = lambda index: None,
 ) -> Ending:
     """Run `execution` by this command; afterwards none of its processes is left.
 
@@ -58,8 +59,9 @@ def supervise(
         limits: at which it is ended.
         log: takes what it prints.
         tell: called with index and seconds of each cell that is done.
+        begun: called with the index of each cell that starts.
     """
-    mark, story = secrets.token_hex(16), Ending()
+    mark, story, told = secrets.token_hex(16), Ending(), (tell, begun)
     ready, heard = threading.Event(), threading.Event()
     with _signals_interrupt():
         process = subprocess.Popen(
@@ -72,7 +74,7 @@ def supervise(
             start_new_session=True,  # Ctrl-C is for us, who then end it
         )
         readers = [
-            threading.Thread(target=_listen, args=(process.stdout, story, ready, heard, tell)),
+            threading.Thread(target=_listen, args=(process.stdout, story, ready, heard, *told)),
             threading.Thread(target=log.read, args=(process.stderr,)),
         ]
         try:
@@ -95,6 +97,7 @@ def _listen(
     ready: threading.Event,
     heard: threading.Event,
     tell: Callable[[int, float], None],
+    begun: Callable[[int], None],
 ) -> None:
     """Take in the events; what is none is passed over, as a submission may write here too."""
     start = since = time.monotonic()
@@ -106,6 +109,7 @@ def _listen(
                 ready.set()
             elif "cell" in event and event["state"] == "started":
                 story.cell, since = int(event["cell"]), now
+                begun(story.cell)
             elif "cell" in event:
                 story.cells[int(event["cell"])] = now - since
                 tell(int(event["cell"]), now - since)
