@@ -100,9 +100,9 @@ def caption_rows(
         ]
         wrong += [f"{column} is empty" for column in columns if not texts[column]]
         texts = {column: text for column, text in texts.items() if text}
-        same = (name,) if columns else (name, row.get("imitation", ""), *texts.values())
         cut = any(cells[len(header) :])
-        first = line if cut else seen.setdefault(same, line)
+        # With a caption a row, two people may have said the same of a sound.
+        first = seen.setdefault(name, line) if columns and not cut else line
         if cut:
             wrong = [
                 f"found {len(cells)} columns, expected {len(header)}; put captions with commas in "
@@ -114,8 +114,7 @@ def caption_rows(
         elif not texts and not wrong:
             wrong = ["there is no caption"]
         elif first != line:
-            what = name if columns else "the same row"
-            wrong = [f"{what} stands in line {first}, too"]
+            wrong = [f"{name} stands in line {first}, too"]
         problems += [f"{where}: {what}" for what in wrong]
         if name and first == line:
             rows.append((where, row, texts))
