@@ -188,7 +188,19 @@ def _decode(path: Path, duration: float | None) -> tuple[np.ndarray, int]:
         channels = channels[: max(1, int(duration * rate))]
     if not np.isfinite(channels).all():
         raise AudioError(path, "holds NaN or infinite samples; export it again")
-    return (channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)), rate
+    return _mono(channels), rate
+
+
+def _mono(channels: np.ndarray) -> np.ndarray:
+    """The mean of all channels, (samples, channels) → (samples,)."""
+    if channels.shape[1] == 1:
+        return channels[:, 0]
+    # Channel by channel: NumPy's mean over a short last axis takes longer than the decoding.
+    total = channels[:, 0] + channels[:, 1]
+    for channel in channels.T[2:]:
+        total += channel
+    total /= channels.shape[1]
+    return total
 
 
 def _check_is_whole_file(path: Path) -> None:
