@@ -16,16 +16,19 @@ RATE = 44_100
 
 
 @contextmanager
-def some_clips(folder: Path | None, count: int) -> Iterator[tuple[list[Path], str]]:
-    """(paths, what they are): the first so many files of a folder, else made ones for a while."""
+def some_clips(folder: Path | None, count: int) -> Iterator[list[tuple[list[Path], str]]]:
+    """Several times (paths, what they are): made ones, there for a while, and files of a folder."""
+    sets = []
     if folder is not None:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)[:count]
+        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         if len(found) < count:
             raise SystemExit(f"--sounds {folder}: found {len(found)} sounds, expected {count}")
-        yield found, f"{count} files of {folder.name}"
-        return
+        some = found[:: len(found) // count][:count]  # from the beginning to the end of the folder
+        kinds = ", ".join(sorted({path.suffix[1:] for path in some}))
+        sets.append((some, f"{count} real clips ({kinds})"))
     with tempfile.TemporaryDirectory() as made:
-        yield write_clips(Path(made), count), f"{count} clips of 10 s, 44.1 kHz stereo WAV"
+        written = write_clips(Path(made), count)
+        yield [(written, f"{count} clips of 10 s (44.1 kHz stereo WAV)"), *sets]
 
 
 def write_clips(folder: Path, count: int, seconds: float = 10.0) -> list[Path]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from side_by_side import Table, arguments
+from torch.utils.flop_counter import FlopCounterMode
 
 from qvim_kit.features import LogMel
 from qvim_kit.models.engine import Engine
@@ -59,8 +60,13 @@ def compare(table: Table, name: str, log_mel: torch.Tensor) -> None:
     cosine = float(((expected * found).sum(axis=1) / lengths).min())
     assert cosine >= 0.9999, cosine
     what = f"{name.removesuffix('_as')}, {CLIPS} clips of 10 s"
-    table.compare(what, one_at_a_time, lambda: run(network, log_mel), 3, "eager, one clip a time")
-    table.note(f"{name}: {weights}, cosine to eager float32 at least {cosine:.7f}")
+    row = table.compare(
+        what, one_at_a_time, lambda: run(network, log_mel), 3, "eager, one clip a time"
+    )
+    with FlopCounterMode(display=False) as counter:
+        network(log_mel)
+    speed = f"{counter.get_total_flops() / row.kit_s / 1e9:.0f} GFLOP/s"
+    table.note(f"{name}: {weights}, cosine to eager float32 at least {cosine:.7f}, {speed}")
 
 
 def short(table: Table, front_end: LogMel, waveforms: np.ndarray) -> None:

@@ -18,7 +18,6 @@ import soundfile
 import torch
 
 from qvim_kit.models.mobilenet import mobilenet
-from qvim_kit.plots import plot_curves
 from qvim_kit.systems import EncoderSystem
 
 
@@ -60,9 +59,18 @@ def main() -> None:
         f"{1e3 * (memory[-1] - memory[early]) / (done[-1] - done[early]):.1f} kB a file"
     )
     if options.output:
-        figure = plot_curves(done, {"memory in use (MB)": memory}, "files embedded")
-        figure.savefig(options.output, dpi=100)
-        print(f"drawn in {options.output}")
+        draw(done, memory, options.output)
+
+
+def draw(files: list[int], memory: list[float], path: Path) -> None:
+    """The curve, from zero on."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
+    axes.plot(files, memory, color="#0072b2")
+    axes.set(xlabel="files embedded", ylabel="memory in use (MB)", ylim=(0, 1.2 * max(memory)))
+    figure.savefig(path, dpi=100)
+    print(f"drawn in {path}")
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def markdown(rows: list[Row]) -> str:
     lines = ["| what | beside | ratio | lowest – highest | aim | the kit takes |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
-        aim = "" if row.aim is None else f"{'≤' if row.cost else '≥'} {row.aim:g}"
+        aim = "" if row.aim is None else f"{'≤' if row.cost else '≥'} {row.aim:.3g}"
         aim += {True: " ✓", False: " ✗", None: ""}[row.met]
         spread = f"{row.lowest:.2f} – {row.highest:.2f}"
         cells = (row.what, row.beside, f"{row.median:.2f}", spread, aim, duration(row.kit_s))

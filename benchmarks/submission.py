@@ -12,17 +12,21 @@ import itertools
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import librosa
 import numpy as np
 import torch
 from clips import some_clips
-from side_by_side import Table, arguments
+from side_by_side import Table, arguments, duration, seconds
+from torch.utils.flop_counter import FlopCounterMode
 
 from qvim_kit.features import LogMel
 from qvim_kit.models.mobilenet import mobilenet
+from qvim_kit.paths import cache_folder
 from qvim_kit.systems import EncoderSystem
+from qvim_kit.systems.silence import log_mels
 
 Scores = dict[str, dict[str, float]]
 
@@ -49,9 +53,52 @@ class Straightforward:
         }
 
 
+def compare(
+    table: Table, plain: Straightforward, kit: EncoderSystem, clips: list[Path], what: str
+) -> None:
+    names = {str(number): str(path) for number, path in enumerate(clips)}
+    queries = dict(itertools.islice(names.items(), len(clips) // 2))
+    items = dict(itertools.islice(names.items(), len(queries), None))
+
+    def cold() -> Scores:
+        shutil.rmtree(cache_folder() / "embeddings", ignore_errors=True)
+        return cached()
+
+    def cached() -> Scores:
+        return kit.compute_similarities(items, queries)
+
+    def straightforward() -> Scores:
+        return plain.compute_similarities(items, queries)
+
+    expected, found = straightforward(), cold()
+    worst = max(abs(expected[q][i] - found[q][i]) for q in queries for i in items)
+    assert worst < 1e-4, worst
+    beside = "librosa, one clip a forward, dot products"
+    for state, work, aim in (("cold", cold, 2.5), ("cached", cached, 50)):
+        table.compare(f"a submission of {what}, mn10, {state}", straightforward, work, aim, beside)
+    table.note(f"{what}: {parts(kit, clips, table.options.threads)}")
+
+
+def parts(kit: EncoderSystem, clips: list[Path], threads: int) -> str:
+    """How long the parts of a cold run take by themselves, and the network's share of the limit."""
+    with ThreadPoolExecutor(threads) as pool:
+        decoding = seconds(lambda: list(pool.map(kit.load, clips)))
+        groups = np.array_split(np.stack(list(pool.map(kit.load, clips))), len(clips) // 16 or 1)
+    mels = [log_mels(kit.front_end, group)[:, None] for group in groups]
+    front_end = seconds(lambda: [log_mels(kit.front_end, group) for group in groups])
+    network = seconds(lambda: [kit.engine(kit.encoder, group) for group in mels])
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        kit.encoder(mels[0][:1])
+    speed = counter.get_total_flops() * len(clips) / network / 1e9
+    return (
+        f"decoding {duration(decoding)}, log-mel {duration(front_end)}, network "
+        f"{duration(network)}, at {speed:.0f} GFLOP/s"
+    )
+
+
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--sounds", type=Path, help="a folder of them, instead of made ones")
+    parser.add_argument("--sounds", type=Path, help="a folder of them, besides made ones")
     parser.add_argument("--files", type=int, default=200)
     options = parser.parse_args()
     table = Table(options)
@@ -59,33 +106,12 @@ def main() -> None:
     encoder = mobilenet(1.0).eval()
     plain, kit = Straightforward(encoder), EncoderSystem(encoder, name="mn10", device="cpu")
     with (
-        some_clips(options.sounds, options.files) as (paths, what),
+        some_clips(options.sounds, options.files) as sets,
         tempfile.TemporaryDirectory() as folder,
     ):
-        names = {str(number): str(path) for number, path in enumerate(paths)}
-        cut = options.files // 2
-        queries = dict(itertools.islice(names.items(), cut))
-        items = dict(itertools.islice(names.items(), cut, None))
         os.environ["QVIM_CACHE"] = folder
-
-        def cold() -> Scores:
-            shutil.rmtree(Path(folder) / "embeddings", ignore_errors=True)
-            return kit.compute_similarities(items, queries)
-
-        expected, found = plain.compute_similarities(items, queries), cold()
-        worst = max(abs(expected[q][i] - found[q][i]) for q in queries for i in items)
-        assert worst < 1e-4, worst
-        for state, work, aim in (
-            ("cold", cold, 2.5),
-            ("cached", lambda: kit.compute_similarities(items, queries), 50),
-        ):
-            table.compare(
-                f"a submission of {what}, mn10, {state}",
-                lambda: plain.compute_similarities(items, queries),
-                work,
-                aim,
-                beside="librosa, one clip a forward, dot products",
-            )
+        for clips, what in sets:
+            compare(table, plain, kit, clips, what)
     table.finish()
 
 

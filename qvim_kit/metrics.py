@@ -130,9 +130,9 @@ def _around_the_one(
         found = similarity[rows] > own[rows], similarity[rows] == own[rows]
         if among is not None:
             found = tuple(one & among[rows] for one in found)
-        counts.append([np.count_nonzero(one, axis=1) for one in found])
+        counts.append([one.view(np.int8).sum(axis=1, dtype=np.int32) for one in found])  # fast
     higher, tied = (np.concatenate(one) for one in zip(*counts, strict=True))
-    return higher, tied
+    return higher.astype(int), tied.astype(int)
 
 
 def ranks(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:

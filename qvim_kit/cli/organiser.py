@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from qvim_kit.submission.running import Limits, run_submission
     from qvim_kit.submission.running.limits import default_memory
-    from qvim_kit.submission.running.report import ISOLATED, NO_SANDBOX
+    from qvim_kit.submission.running.report_page import ISOLATED, NO_SANDBOX
 
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     memory = default_memory() if options.memory is None else int(options.memory * 1e9)

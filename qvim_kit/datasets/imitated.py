@@ -131,7 +131,7 @@ def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[Aud
 def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
     """Changes with whatever the data set is made from."""
     digest = hashlib.sha256(f"{takes} {versions} {seed} {bool(voices) and mosaic}".encode())
-    spoken = sorted(Path(voices).rglob("*.*")) if voices else []
+    spoken = [Path(path) for path in audio_files(voices, [])] if voices else []
     for path in [*files, *spoken]:
         status = path.stat()
         digest.update(f"{path.name} {status.st_size} {files.get(path)}\n".encode())

@@ -77,7 +77,8 @@ def _check_files(dataset: RetrievalDataset) -> None:
         except AudioError as error:
             problems.append(str(error))
     if problems:
-        raise DatasetError(dataset.name, problems, "Unpack the data set again.")
+        remedy = "Unpack the data set again, or mend these files."
+        raise DatasetError(dataset.name, problems, remedy)
 
 
 def base_name_ids(paths: dict[str, str]) -> dict[str, str]:

@@ -195,7 +195,7 @@ def _fit(message: dict, room: int) -> int:
 def _log(content: dict) -> None:
     text = content.get("text") or "\n".join([*content.get("traceback", ()), ""])
     text = text if text.strip() else content.get("data", {}).get("text/plain", "") + "\n"
-    sys.stderr.write(text)
+    sys.stderr.write(_plain(text))
     sys.stderr.flush()
 
 
