@@ -130,7 +130,7 @@ def _around_the_one(
         found = similarity[rows] > own[rows], similarity[rows] == own[rows]
         if among is not None:
             found = tuple(one & among[rows] for one in found)
-        counts.append([one.view(np.int8).sum(axis=1, dtype=np.int32) for one in found])  # fast
+        counts.append([one.view(np.int8).sum(1, np.int32) for one in found])  # bytes: twice as fast
     higher, tied = (np.concatenate(one) for one in zip(*counts, strict=True))
     return higher.astype(int), tied.astype(int)
 
