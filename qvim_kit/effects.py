@@ -10,7 +10,7 @@ falls (slows, fades), positive rises, 0 stays.
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import butter, iirpeak, lfilter, sosfiltfilt
+import scipy
 
 # (low, high): log-uniform if low > 0; (-a, a): a fall, none or a rise; otherwise uniform.
 _RANGES: dict[str, dict[str, tuple[float, float]]] = {
@@ -81,7 +81,9 @@ def synthesise(
     model = _MODELS[class_name], parameters, time, rng
     wave = _series(*model) if "count" in parameters else model[0](*model[1:])
     wave = wave * 10 ** (parameters.get("swell_db", 0) * (time / time[-1] - 0.5) / 20)
-    wave = sosfiltfilt(butter(2, 25, "high", fs=sample_rate, output="sos"), wave)
+    wave = scipy.signal.sosfiltfilt(
+        scipy.signal.butter(2, 25, "high", fs=sample_rate, output="sos"), wave
+    )
     wave *= np.sin(np.pi / 2 * np.minimum(time / 0.004, time[::-1] / 0.04).clip(0, 1)) ** 2
     return (10 ** (parameters["level_db"] / 20) * wave / np.abs(wave).max()).astype(np.float32)
 
@@ -120,13 +122,15 @@ def _sine(hz: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 def _resonate(wave: np.ndarray, hz: float, q: float, time: np.ndarray) -> np.ndarray:
-    return lfilter(*iirpeak(min(hz, 0.45 / time[1]), q, fs=1 / time[1]), wave)
+    return scipy.signal.lfilter(
+        *scipy.signal.iirpeak(min(hz, 0.45 / time[1]), q, fs=1 / time[1]), wave
+    )
 
 
 def _noise_band(hz: np.ndarray, width_hz: float, time: np.ndarray, rng) -> np.ndarray:
     """Noise of a bandwidth around a moving centre: low-passed complex noise, shifted up."""
-    low_pass = butter(2, width_hz / 2, fs=1 / time[1])
-    noise = lfilter(*low_pass, rng.standard_normal((2, len(time))))
+    low_pass = scipy.signal.butter(2, width_hz / 2, fs=1 / time[1])
+    noise = scipy.signal.lfilter(*low_pass, rng.standard_normal((2, len(time))))
     turn = 2 * np.pi * _turns(np.minimum(hz, 0.45 / time[1]), time)
     return (noise[0] * np.cos(turn) - noise[1] * np.sin(turn)) / (noise.std() + 1e-9)
 

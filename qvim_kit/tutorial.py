@@ -81,16 +81,35 @@ def notebooks() -> list[Path]:
     return sorted(folder.glob("[0-9]*.ipynb")) + sorted((folder / "submissions").glob("*.ipynb"))
 
 
-def run_tutorial(output: Path | None = None) -> int:
-    """Run every notebook, write pages and an index to ``output``, print the results table.
+def chosen(names: Sequence[str]) -> list[Path]:
+    """Those of `notebooks` that are named, by path, name or how it begins ("04"); all for none.
+
+    Raises `ValueError` with all names for what is none of them.
+    """
+    found = notebooks()
+    for name in names:
+        if not any(path.stem.startswith(Path(name).stem) for path in found):
+            expected = ", ".join(path.stem for path in found)
+            raise ValueError(f"notebook: found {name}, expected one of {expected}")
+    begun = tuple(Path(name).stem for name in names)
+    return [path for path in found if path.stem.startswith(begun)] if names else found
+
+
+def run_tutorial(output: Path | None = None, names: Sequence[str] = ()) -> int:
+    """Run the notebooks, write pages and an index to ``output``, print the results table.
 
     A notebook that needs weights which are neither cached nor to be had is skipped, and says so.
+
+    Args:
+        output: build/tutorial in the clone if left out.
+        names: only these notebooks, as `chosen` takes them.
+
     Returns 0, or 1 if a notebook failed.
     """
+    paths = chosen(names)
     output = output or REPOSITORY / "build" / "tutorial"
     output.mkdir(parents=True, exist_ok=True)
     runs = []
-    paths = notebooks()
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.relative_to(REPOSITORY)} …", flush=True)
         runs.append(run_notebook(path, output))

@@ -118,3 +118,13 @@ def test_notebooks_come_in_order():
     names = [path.name for path in tutorial.notebooks()]
     assert names.index("05_submission.ipynb") < names.index("mobilenet.ipynb")
     assert all(json.loads(Path(path).read_text())["cells"] for path in tutorial.notebooks())
+
+
+def test_notebooks_can_be_chosen_by_number_name_or_path(notebooks):
+    assert [path.stem for path in tutorial.chosen(["03", "notebooks/01_good.ipynb"])] == [
+        "01_good",
+        "03_bad",
+    ]
+    assert len(tutorial.chosen([])) == 3
+    with pytest.raises(ValueError, match="found 05, expected one of 01_good, 02_skip, 03_bad"):
+        tutorial.chosen(["03", "05"])

@@ -11,6 +11,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     doctor.set_defaults(run=_doctor)
 
     tutorial = commands.add_parser("tutorial", help="run all notebooks and make pages of them")
+    tutorial.add_argument(
+        "names", nargs="*", metavar="NOTEBOOK", help="only these, such as 04 (default: all)"
+    )
     tutorial.add_argument("--output", type=Path, help="where (default: build/tutorial)")
     tutorial.set_defaults(run=_tutorial)
 
@@ -32,4 +35,4 @@ def _doctor(options: argparse.Namespace) -> int:
 def _tutorial(options: argparse.Namespace) -> int:
     from qvim_kit.tutorial import run_tutorial
 
-    return run_tutorial(options.output)
+    return run_tutorial(options.output, options.names)

@@ -13,7 +13,7 @@ import zlib
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import resample_poly
+import scipy
 
 from qvim_kit.synth import hearing, singing
 from qvim_kit.synth.articulation import articulate
@@ -87,4 +87,4 @@ def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker, take: int
 
 def _resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     ratio = Fraction(new_rate, rate).limit_denominator(1000)
-    return resample_poly(wave, ratio.numerator, ratio.denominator)
+    return scipy.signal.resample_poly(wave, ratio.numerator, ratio.denominator)

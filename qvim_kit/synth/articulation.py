@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+import scipy
 
 from qvim_kit.synth.hearing import FRAMES_PER_S, Tracks
 from qvim_kit.synth.speaker import Speaker
@@ -72,12 +72,13 @@ def articulate(heard: Tracks, speaker: Speaker, rng: np.random.Generator) -> Pla
     plosive = clicks or rng.random() < speaker.plosives
     burst = np.where(rng.random(frames) < (1 if clicks else 0.8), heard.onset, 0) * plosive
     smooth = ARTICULATORS_S * FRAMES_PER_S
+    hiss = np.clip(np.log2(bright / 400) / np.log2(16), 0, 1)
     return Plan(
         loudness=loud * _closures(burst) * (0.12 if clicks else 1),
         pitch_hz=sung,
-        voicing=gaussian_filter1d(voicing, 1.5),
-        vowel=gaussian_filter1d(vowel, smooth),
-        hiss=gaussian_filter1d(np.clip(np.log2(bright / 400) / np.log2(16), 0, 1), smooth),
+        voicing=scipy.ndimage.gaussian_filter1d(voicing, 1.5),
+        vowel=scipy.ndimage.gaussian_filter1d(vowel, smooth),
+        hiss=scipy.ndimage.gaussian_filter1d(hiss, smooth),
         whistle=np.full(frames, float(whistles)),
         trill=trill,
         trill_hz=trill_hz,
@@ -143,7 +144,7 @@ def _melody(heard: Tracks, voicing, tonal: float, bright, slips: float, rng) -> 
 
 def _is_percussive(loud: np.ndarray, onset: np.ndarray) -> bool:
     """Short hits with little between them."""
-    hits = maximum_filter1d(onset > 0.25, 2 * round(0.08 * FRAMES_PER_S) + 1)
+    hits = scipy.ndimage.maximum_filter1d(onset > 0.25, 2 * round(0.08 * FRAMES_PER_S) + 1)
     return bool((onset > 0.25).any() and (loud[hits] ** 2).sum() > 0.75 * (loud**2).sum())
 
 
@@ -155,7 +156,7 @@ def _into_range(pitch, weight, span: float, whistles: bool, speaker: Speaker) ->
     low, high = (speaker.pitch_low_hz, speaker.pitch_high_hz)
     least, most = WHISTLE_HZ if whistles else (CREAK_HZ, speaker.falsetto_hz)
     low, high = np.log2(WHISTLE_HZ if whistles else (low, high))
-    octaves = gaussian_filter1d(np.log2(pitch), 2)
+    octaves = scipy.ndimage.gaussian_filter1d(np.log2(pitch), 2)
     bottom, top = np.percentile(octaves[weight >= 0.1 * weight.max()], [3, 97])
     middle, width = (bottom + top) / 2, max(top - bottom, 1e-6)
     span = min(span, 0.9 * np.log2(most / (2**low)) / width)
@@ -179,5 +180,5 @@ def _trills(
 def _closures(burst: np.ndarray) -> np.ndarray:
     """Before a burst the mouth is shut for some 40 ms: what the loudness is multiplied by."""
     shut = round(0.04 * FRAMES_PER_S)
-    ahead = maximum_filter1d((burst > 0).astype(float), shut, origin=-(shut // 2))
+    ahead = scipy.ndimage.maximum_filter1d((burst > 0).astype(float), shut, origin=-(shut // 2))
     return np.where((ahead > 0) & (burst == 0), 0.1, 1.0)

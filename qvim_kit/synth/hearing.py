@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy import fft
-from scipy.ndimage import maximum_filter1d, median_filter, uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
 
 RATE, HOP, WINDOW = 16_000, 128, 512  # of hearing; pitch and timbre need no more
 FRAMES_PER_S = RATE / HOP
@@ -43,14 +42,16 @@ def track(wave: np.ndarray) -> Tracks:
     """Hear a waveform (samples,) at ``RATE`` Hz: its ``Tracks``, ``samples // HOP + 1`` frames."""
     window = np.hanning(2 * WINDOW).astype(np.float32)
     power = np.abs(spectra(np.pad(wave, (0, HOP)), window, HOP)) ** 2
-    energy = uniform_filter1d(np.pad(wave, (0, 1)).astype(float) ** 2, RATE // 50, mode="constant")
+    energy = scipy.ndimage.uniform_filter1d(
+        np.pad(wave, (0, 1)).astype(float) ** 2, RATE // 50, mode="constant"
+    )
     loudness, power = np.sqrt(energy[::HOP].clip(0)), power[: len(energy[::HOP])]
     brightness = power @ fft.rfftfreq(4 * WINDOW, 1 / RATE) / (power.sum(-1) + 1e-9)
     pitch, voicing = _pitch(power, window)
     voicing = voicing * (loudness > 0.003 * loudness.max() + 1e-6)
     # The pitch of voiced frames, freed of stray octaves, is carried over the others.
     voiced = np.flatnonzero(voicing > 0.5) if voicing.max() > 0.5 else np.arange(1)
-    tidy = median_filter(np.log2(pitch[voiced]), 5, mode="nearest")
+    tidy = scipy.ndimage.median_filter(np.log2(pitch[voiced]), 5, mode="nearest")
     pitch = 2 ** np.interp(np.arange(len(pitch)), voiced, tidy)
     brightness = np.maximum(brightness, 20)
     return Tracks(
@@ -93,21 +94,23 @@ def _onsets(loudness: np.ndarray) -> np.ndarray:
     level = 20 * np.log10(loudness / max(loudness.max(), 1e-9) + 0.01)
     rise = np.pad(level, (3, 0), constant_values=-40)
     rise = np.minimum(rise[3:] - rise[:-3], level + 40)  # a rise out of silence ends in sound
-    peak = (rise == maximum_filter1d(rise, round(0.06 * FRAMES_PER_S))) & (rise > 6)
+    peak = (rise == scipy.ndimage.maximum_filter1d(rise, round(0.06 * FRAMES_PER_S))) & (rise > 6)
     return np.where(peak, np.clip(rise / 30, 0, 1), 0)
 
 
 def _flutter(wave: np.ndarray, loudness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Depth and rate (frames,) of the loudness's modulation from 12 to 60 Hz."""
     step = 32  # samples between values of the envelope, 2 ms
-    envelope = np.sqrt(uniform_filter1d(wave.astype(float) ** 2, 2 * step)[::step].clip(0))
-    swing = sosfiltfilt(
-        butter(2, [12, 60], "band", fs=RATE / step, output="sos"), envelope, padlen=0
+    envelope = np.sqrt(
+        scipy.ndimage.uniform_filter1d(wave.astype(float) ** 2, 2 * step)[::step].clip(0)
+    )
+    swing = scipy.signal.sosfiltfilt(
+        scipy.signal.butter(2, [12, 60], "band", fs=RATE / step, output="sos"), envelope, padlen=0
     )
     width = round(0.25 * RATE / step)
-    mean = uniform_filter1d(envelope, width) + 1e-5
-    depth = np.sqrt(2 * uniform_filter1d(swing**2, width).clip(0)) / mean
+    mean = scipy.ndimage.uniform_filter1d(envelope, width) + 1e-5
+    depth = np.sqrt(2 * scipy.ndimage.uniform_filter1d(swing**2, width).clip(0)) / mean
     crossings = np.diff(np.signbit(swing), prepend=swing[0] < 0).astype(float)
-    rate = uniform_filter1d(crossings, width) * RATE / step / 2
+    rate = scipy.ndimage.uniform_filter1d(crossings, width) * RATE / step / 2
     places = np.minimum(np.arange(len(loudness)) * HOP // step, len(depth) - 1)
     return np.clip(depth[places], 0, 1), np.clip(rate[places], 12, 60)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
+import scipy
 
 from qvim_kit.audio import AudioError, audio_files, load_audio
 from qvim_kit.synth.articulation import Plan
@@ -45,7 +45,7 @@ class VoiceGrains:
         for number, paths in enumerate(voices.values()):
             for path in paths:
                 wave = load_audio(path, RATE)
-                heard = track(resample_poly(wave, 1, RATE // HEARING_RATE))
+                heard = track(scipy.signal.resample_poly(wave, 1, RATE // HEARING_RATE))
                 starts = np.arange(0, len(heard.loudness) - 2 * GRAIN, STRIDE // 2)
                 loud = np.array([heard.loudness[s : s + GRAIN].mean() for s in starts])
                 starts = starts[loud > 0.1 * heard.loudness.max()] if len(starts) else starts

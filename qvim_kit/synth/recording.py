@@ -7,8 +7,8 @@ ITU-T P.48 and P.341 for what telephones and laptops pass.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from scipy import fft
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from qvim_kit.synth.speaker import Speaker
 
@@ -24,15 +24,15 @@ def record(
     wave = _in_room(wave, sample_rate, speaker.room_s, rng)
     low = 40 * 2 ** (slips * rng.uniform(0, 1.9))
     high = min(speaker.microphone_hz, 0.49 * sample_rate)
-    band = butter(2, [low, high], "band", fs=sample_rate, output="sos")
-    wave = sosfilt(band, wave)
+    band = scipy.signal.butter(2, [low, high], "band", fs=sample_rate, output="sos")
+    wave = scipy.signal.sosfilt(band, wave)
     wave = _coloured(wave, sample_rate, slips, rng)
     wave /= max(np.abs(wave).max(), 1e-9)
     if slips and rng.random() < 0.25:  # too near the microphone
         wave = np.tanh(rng.uniform(1, 4) * wave)
         wave /= max(np.abs(wave).max(), 1e-9)
-    hiss = lfilter([1], [1, -rng.uniform(0, 0.95)], rng.standard_normal(len(wave)))
-    wave += 10 ** (speaker.noise_db / 20) * sosfilt(band, hiss / hiss.std())
+    hiss = scipy.signal.lfilter([1], [1, -rng.uniform(0, 0.95)], rng.standard_normal(len(wave)))
+    wave += 10 ** (speaker.noise_db / 20) * scipy.signal.sosfilt(band, hiss / hiss.std())
     level_db = 4 * np.log10(max(peak, 1e-4)) - 4 + 2 * slips * rng.standard_normal()
     loud = peak > 1e-5  # silence is answered by the room alone
     return wave * 10 ** ((level_db if loud else -60) / 20) / max(np.abs(wave).max(), 1e-9)
@@ -44,7 +44,7 @@ def _in_room(wave: np.ndarray, sample_rate: int, reverberation_s: float, rng) ->
     echoes = rng.standard_normal(len(time)) * np.exp(-6.9 * time / max(reverberation_s, 1e-9))
     echoes *= 0.3 / np.linalg.norm(echoes)
     wave = np.pad(wave, (0, len(time) - 1))
-    return wave + fftconvolve(wave, echoes)[: len(wave)]
+    return wave + scipy.signal.fftconvolve(wave, echoes)[: len(wave)]
 
 
 def _coloured(wave: np.ndarray, sample_rate: int, slips: float, rng) -> np.ndarray:

@@ -8,8 +8,8 @@ spectra of fricatives and plosives by Stevens, *Acoustic Phonetics* (1998), chap
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from scipy import fft
-from scipy.signal import lfilter
 
 from qvim_kit.synth.articulation import Plan
 from qvim_kit.synth.hearing import FRAMES_PER_S, spectra
@@ -89,7 +89,7 @@ def _whistle(pitch_hz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A nearly pure tone in a little wind of its own pitch."""
     hz = _per_sample(pitch_hz)
     turn = 2 * np.pi * np.cumsum(hz) / RATE
-    wind = lfilter([0.02], [1, -0.98], rng.standard_normal((2, len(hz))))
+    wind = scipy.signal.lfilter([0.02], [1, -0.98], rng.standard_normal((2, len(hz))))
     return np.sin(turn) + 0.5 * (wind[0] * np.cos(turn) + wind[1] * np.sin(turn))
 
 
@@ -154,7 +154,7 @@ def _bursts(wave: np.ndarray, plan: Plan, speaker: Speaker, rng) -> np.ndarray:
         pole = np.exp(
             2j * np.pi * centre / RATE - np.pi * centre / (4 if plan.clicks else 1.5) / RATE
         )
-        pop = lfilter([1, 0, -1], [1, -2 * pole.real, abs(pole) ** 2], wind)
+        pop = scipy.signal.lfilter([1, 0, -1], [1, -2 * pole.real, abs(pole) ** 2], wind)
         pop *= np.minimum(time / 0.001, 1) / (np.abs(pop).max() + 1e-9)
         loud = plan.loudness[start : start + 8].max() * (8 if plan.clicks else 1.5)
         wave[start * HOP : start * HOP + len(time)] += pop * loud * (0.4 + 0.6 * plan.burst[start])
