@@ -39,9 +39,7 @@ _RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "Siren": {"pitch_hz": (350, 1100), "width_octaves": (0.2, 1), "sweep_hz": (0.3, 5)}
     | {"two_tone": (0, 1), "glide_octaves": (-0.9, 0.9), "swell_db": (-15, 15)},
 }
-CLASSES: tuple[str, ...] = tuple(_RANGES)
-"""The names of the twelve classes; each can be the name of a folder."""
-
+CLASSES: tuple[str, ...] = tuple(_RANGES)  # each can be the name of a folder
 Parameters = dict[str, float]
 
 
@@ -81,9 +79,8 @@ def synthesise(
     model = _MODELS[class_name], parameters, time, rng
     wave = _series(*model) if "count" in parameters else model[0](*model[1:])
     wave = wave * 10 ** (parameters.get("swell_db", 0) * (time / time[-1] - 0.5) / 20)
-    wave = scipy.signal.sosfiltfilt(
-        scipy.signal.butter(2, 25, "high", fs=sample_rate, output="sos"), wave
-    )
+    rumble = scipy.signal.butter(2, 25, "high", fs=sample_rate, output="sos")
+    wave = scipy.signal.sosfiltfilt(rumble, wave)
     wave *= np.sin(np.pi / 2 * np.minimum(time / 0.004, time[::-1] / 0.04).clip(0, 1)) ** 2
     return (10 ** (parameters["level_db"] / 20) * wave / np.abs(wave).max()).astype(np.float32)
 
@@ -122,9 +119,8 @@ def _sine(hz: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 def _resonate(wave: np.ndarray, hz: float, q: float, time: np.ndarray) -> np.ndarray:
-    return scipy.signal.lfilter(
-        *scipy.signal.iirpeak(min(hz, 0.45 / time[1]), q, fs=1 / time[1]), wave
-    )
+    b, a = scipy.signal.iirpeak(min(hz, 0.45 / time[1]), q, fs=1 / time[1])
+    return scipy.signal.lfilter(b, a, wave)
 
 
 def _noise_band(hz: np.ndarray, width_hz: float, time: np.ndarray, rng) -> np.ndarray:
