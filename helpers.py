@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from qvim_kit.downloads import DownloadError, clone, fetch
+from qvim_kit.downloads import DownloadError, clone, fetch, safety
 from qvim_kit.downloads.archives import ArchiveError, unpack
 from qvim_kit.downloads.drive import fetch_from_drive, folder_problem
 from qvim_kit.downloads.safety import branch_problem, filename_problem, prefix_problem, url_problem
@@ -195,7 +195,7 @@ def _root() -> tuple[Path, str | None]:
     if not isinstance(ROOT_PATH, (str, os.PathLike)):
         return Path(), f"ROOT_PATH is {ROOT_PATH!r} ({type(ROOT_PATH).__name__}); expected text"
     try:
-        root = Path(ROOT_PATH or ".").expanduser().resolve()
+        root = safety.followed(Path(ROOT_PATH or ".").expanduser())
         return root, None if root.is_dir() else f"ROOT_PATH is {ROOT_PATH!r}, which is not a folder"
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself, no such user, a NUL
         return Path(), f"ROOT_PATH is {ROOT_PATH!r}, which cannot be looked up ({error})"
@@ -215,7 +215,7 @@ def _inside(relative: str, reading: bool = False) -> tuple[Path, str | None]:
         if problem := filename_problem(name):
             return root, f"in the path {relative!r}, {problem}"
     try:
-        path = root.joinpath(*names).resolve()
+        path = safety.followed(root.joinpath(*names))
     except (OSError, RuntimeError) as error:
         return root, f"the path {relative!r} cannot be followed ({error})"
     if not path.is_relative_to(root):

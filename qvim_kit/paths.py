@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def cache_folder() -> Path:
 @contextlib.contextmanager
 def beside(target: Path) -> Iterator[Path]:
     """A path beside the target, moved there at the end, or removed if anything goes wrong."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part
         os.replace(part, target)

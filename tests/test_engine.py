@@ -1,6 +1,7 @@
 """ONNX Runtime beside torch: the same embeddings, never of weights that were."""
 
 import copy
+import inspect
 import os
 import pickle
 import subprocess
@@ -14,7 +15,7 @@ import torch
 from qvim_kit.models import engine as engines
 from qvim_kit.models.dual_encoder import DualEncoder
 from qvim_kit.models.engine import EXPORT_FROM, LOAD_FROM, Engine, EngineError
-from qvim_kit.models.graphs import KEPT, graphs_folder, of_the_kit, store_graph
+from qvim_kit.models.graphs import KEPT, content_hash, graphs_folder, of_the_kit, store_graph
 from qvim_kit.models.mobilenet import mobilenet
 
 HOW = 'not installed: pip install "qvim-kit[fast]"'
@@ -176,6 +177,14 @@ def test_auto_leaves_to_torch_what_it_cannot_judge(installed, encoder, inputs, e
     # Who insists gets an export, but not one that another program would be served.
     assert_same(Engine("onnx")(Other(encoder), inputs), eager(encoder, inputs))
     assert len(exports) == 1 and not graphs_folder().exists()
+
+
+def test_a_changed_source_is_another_content(encoder, monkeypatch):
+    before = content_hash(encoder)
+    assert content_hash(copy.deepcopy(encoder)) == before
+    source = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda module: source(module) + "\n# changed")
+    assert content_hash(encoder) != before
 
 
 def test_an_export_that_fails_is_one_warning_or_an_error(installed, encoder, inputs, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +17,7 @@ from qvim_kit.downloads.safety import (
     staging,
     url_problem,
 )
+from qvim_kit.paths import beside
 
 
 @pytest.mark.parametrize("name", ["a", "a.pt", ".hidden", "Röhre, 2 (x).wav", "console.txt", "-a"])
@@ -74,6 +77,20 @@ NAMES += ["a^", "a:b", "a?", "a*", "[a", "a\\b", "a\tb", "ü", "a]b", "lock", "a
 def test_branch_names_agree_with_git(name):
     git = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
     assert (branch_problem(name) is None) == (git.returncode == 0)
+
+
+def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path):
+    target = tmp_path / "one.txt"
+
+    def write(number):
+        with beside(target) as part:
+            part.write_text(str(number))
+            barrier.wait()
+
+    barrier = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert target.read_text() in set("01234567") and list(tmp_path.iterdir()) == [target]
 
 
 def test_content(tmp_path):

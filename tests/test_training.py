@@ -176,7 +176,7 @@ def test_half_precision_and_channels_last(run):
     plain = run("plain", **settings)
     fast = run("fast", precision="bf16-mixed", channels_last=True, **settings)
     losses = [r.history["train_loss"].to_numpy() for r in (plain, fast)]
-    np.testing.assert_allclose(losses[1], losses[0], atol=0.2)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.2)  # six clips a batch, half precision
     assert not np.array_equal(*losses)
     assert all(p.dtype == torch.float32 for p in fast.model.parameters())
 

@@ -40,8 +40,8 @@ def build_captioned(
 ) -> RetrievalDataset:
     """Effects that the mini data set does not hold, searched in words, or in words and by voice.
 
-    They are built in ``folder`` unless they are there already, the same on every machine: about
-    fifty effects a second, and some ten imitations.
+    They are built in ``folder`` unless they are there already, the same on machines with the same
+    NumPy and SciPy: about fifty effects a second, and some ten imitations.
 
     Args:
         folder: holds nothing else.

@@ -1,6 +1,7 @@
 """Builds the mini data set: synthesised effects and a virtual voice that imitates them.
 
-Small, offline and the same on every machine, in the layout of QVIM-dev, so that each notebook
+Small, offline and the same on every machine that has the same versions of NumPy and SciPy (others
+compute other last bits, on which a take depends), in the layout of QVIM-dev, so that each notebook
 runs before anything has been downloaded. `datasets.load_mini` calls this.
 """
 

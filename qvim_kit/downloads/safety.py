@@ -147,6 +147,14 @@ def content_problem(path: Path, filename: str) -> str | None:
     return None
 
 
+def followed(path: Path) -> Path:
+    """The path without links. Raises `OSError` for a link that leads back to itself."""
+    found = path.resolve()  # which from Python 3.13 on leaves such a link as it is
+    if any(part.is_symlink() for part in (found, *found.parents)):
+        raise OSError("a link leads back to itself")
+    return found
+
+
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """A temporary folder inside ``folder``, for work that is moved into place when complete.

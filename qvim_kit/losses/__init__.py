@@ -159,8 +159,11 @@ class NTXent(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        learned = "" if self.log_temperature is None else f", learned within {self.bounds}"
-        return f"temperature={float(self.temperature):.4g}{learned}, symmetric={self.symmetric}"
+        temperature, learned = self.fixed, ""
+        if self.log_temperature is not None:  # asking the property would keep it within bounds
+            temperature = math.exp(self.log_temperature.item())
+            learned = f", learned within {self.bounds}"
+        return f"temperature={temperature:.4g}{learned}, symmetric={self.symmetric}"
 
 
 def cosines(queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,10 @@ processes may share the folder, and what is damaged or not ours is recognised.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,11 +88,14 @@ def of_the_kit(module: nn.Module) -> bool:
 
 
 def content_hash(*modules: nn.Module) -> str:
-    """Of structure, weights and constants."""
+    """Of structure, weights, constants, and the kit's source of all parts."""
     digest = hashlib.sha256()
     for module in modules:
         digest.update(repr(module).encode())
         digest_weights(digest, module)
+        for name in sorted({type(part).__module__ for part in module.modules()}):
+            if name.startswith("qvim_kit."):  # whoever changes a forward meets no old embeddings
+                digest.update(inspect.getsource(sys.modules[name]).encode())
     return digest.hexdigest()
 
 
