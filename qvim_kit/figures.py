@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00")
 HEAT = "cividis"
-HERTZ = (250, 500, 1_000, 2_000, 4_000, 8_000)
+HERTZ = (500, 1_000, 2_000, 4_000, 8_000)
 
 
 class CaptionedFigure(Figure):

@@ -111,8 +111,8 @@ def test_the_course_of_a_training_is_told_also_before_its_first_epoch():
     assert [line.get_label() for line in right.lines if line.get_label()[0] != "_"] == [
         "validation", "test", "random (validation)"
     ]  # fmt: skip
-    assert right.lines[2].get_xydata().tolist() == [[2, 0.2]]
-    told = "Loss from 2.00 to 0.50 in 3 epochs; validation MRR best: 0.4000 in epoch 2."
+    assert right.lines[2].get_xydata().tolist() == [[1, 0.2]]
+    told = "Loss from 2.00 to 0.50 in 3 epochs; validation MRR best: 0.4000 in epoch 1."
     assert figure.alt == told and figure.caption
 
 

@@ -59,8 +59,8 @@ def check(exercise: str, answer: Callable) -> None:
                   [0.2 0.5 0.8]]
         right = [1 1]
       found 1, expected 0.75
-    Hint: for each query, count the items that score higher than the right one; its rank is \
-one more than that.
+    Hint: work the first case out on paper: at which place does each query's right item \
+stand, counted from the highest score? `right` holds its column.
     """
     if not isinstance(exercise, str) or exercise not in EXERCISES:
         swapped = isinstance(answer, str) and answer in EXERCISES

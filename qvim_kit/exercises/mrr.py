@@ -26,8 +26,8 @@ def judge(answer: Callable) -> str:
         expected = np.asarray(metrics.mean_reciprocal_rank(scores, relevant))
         cases.append(Case(words, {"scores": scores, "right": right}, expected))
     hint = (
-        "for each query, count the items that score higher than the right one; its rank is one "
-        "more than that."
+        "work the first case out on paper: at which place does each query's right item stand, "
+        "counted from the highest score? `right` holds its column."
     )
     compare(answer, cases, _mistakes(), hint)
     return "your MRR is the kit's. (Where scores tie, the kit takes the expected rank.)"
@@ -60,6 +60,9 @@ def _mistakes() -> dict[str, list[Callable]]:
         ],
         "that is 1 / the mean of the ranks; take 1 / rank of each query first, then the mean.": [
             lambda s, r: 1 / np.mean(ranks(s, r)),
+        ],
+        "that is Recall@1, how often the right item comes first; a second place counts, too.": [
+            lambda s, r: np.mean(ranks(s, r) == 1),
         ],
         "that is the mean rank; take the mean of the reciprocals.": [
             lambda s, r: np.mean(ranks(s, r)),

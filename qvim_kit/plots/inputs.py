@@ -51,9 +51,14 @@ def plot_pair(sounds: Mapping[str, str | os.PathLike]) -> CaptionedFigure:
 def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> CaptionedFigure:
     """One histogram beside the other: title → values in ``unit``."""
     figure, axes = new_figure(1, len(tables), (4.8 * len(tables), 2.8))
+    every = np.concatenate([np.asarray(values, dtype=float) for values in tables.values()])
+    bins = np.linspace(every.min(), every.max(), 21)
     for one, (title, values), colour in zip(axes[0], tables.items(), COLOURS, strict=False):
-        one.hist(np.asarray(values, dtype=float), bins=20, color=colour)
+        one.hist(np.asarray(values, dtype=float), bins=bins, color=colour)
         one.set(title=title, xlabel=unit, ylabel="count")
+    top = max(one.get_ylim()[1] for one in axes[0])
+    for one in axes[0]:
+        one.set_ylim(0, top)
     spans = (f"{title} {min(values):.2f} to {max(values):.2f}" for title, values in tables.items())
     return figure.captioned(
         f"Histograms of the {unit}. Compare where the bars are highest, and how far they reach.",

@@ -78,20 +78,20 @@ def plot_history(
     """
     figure, axes = new_figure(1, 2, (9.5, 3.0))
     left, right = axes[0]
-    epochs = history["epoch"] + 1
+    epochs = history["epoch"]
     left.plot(epochs, history["train_loss"], "o-", color=BLUE)
-    left.set(xlabel="epoch", ylabel="loss")
+    left.set(xlabel="epoch, from 0", ylabel="loss")
     right.plot(epochs, history["val_mrr"], "o-", color=ORANGE, label="validation")
-    right.set(xlabel="epoch", ylabel="validation MRR")
+    right.set(xlabel="epoch, from 0", ylabel="validation MRR")
     for one in (left, right):
         one.xaxis.get_major_locator().set_params(integer=True)
     told = "Loss and validation MRR; no epoch has ended."
     if len(history):
         best = history.loc[history["val_mrr"].idxmax()]
-        right.axvline(best["epoch"] + 1, color=GREY, linestyle="--")
-        right.set_title(f"best: {best['val_mrr']:.4f} in epoch {best['epoch'] + 1:.0f}")
+        right.axvline(best["epoch"], color=GREY, linestyle="--")
+        right.set_title(f"best: {best['val_mrr']:.4f} in epoch {best['epoch']:.0f}")
         if test is not None:
-            right.plot(best["epoch"] + 1, test, "D", color=BLUE, label="test")
+            right.plot(best["epoch"], test, "D", color=BLUE, label="test")
         losses = "{:.2f} to {:.2f}".format(*history["train_loss"].iloc[[0, -1]])
         told = f"Loss from {losses} in {len(history)} epochs; validation MRR {right.get_title()}."
     if random is not None:
