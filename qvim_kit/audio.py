@@ -43,12 +43,16 @@ class AudioError(ValueError):
 
 
 class AudioErrors(AudioError):
-    """Several files cannot be used as audio; the message lists each with its reason."""
+    """Several files cannot be used as audio; the message lists each with its reason.
+
+    Its ``path`` and ``reason`` are those of the first; ``errors`` holds one `AudioError` for each.
+    """
 
     def __init__(self, errors: list[AudioError]):
         listing = "".join(f"\n  {error}" for error in errors)
         ValueError.__init__(self, f"{len(errors)} audio file(s) cannot be used:{listing}")
         self.errors = errors
+        self.path, self.reason = errors[0].path, errors[0].reason
 
     def __reduce__(self):
         return type(self), (self.errors,)

@@ -165,6 +165,8 @@ def test_errors_survive_a_worker_process():
     errors = AudioErrors([AudioError("a.wav", "is empty"), AudioError("b.wav", "is text")])
     again = pickle.loads(pickle.dumps(errors))
     assert str(again) == str(errors) and "2 audio file(s)" in str(again)
+    assert (again.path, again.reason) == ("a.wav", "is empty")  # who expects one error gets one
+    assert [error.path for error in again.errors] == ["a.wav", "b.wav"]
 
 
 def test_a_folder_is_listed_by_suffix_without_what_is_hidden(tmp_path):

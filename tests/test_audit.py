@@ -218,11 +218,49 @@ def test_any_folder_of_sounds(tmp_path):
     samples, _ = soundfile.read(tmp_path / "a" / "x.wav", dtype="int16")
     (tmp_path / "b").mkdir()
     soundfile.write(tmp_path / "b" / "why.flac", samples, RATE)
-    write_sound(tmp_path / "excluded" / "z.wav", 1)
+    write_sound(tmp_path / "excluded" / "z.wav", 2)
     (tmp_path / "notes.txt").write_text("not audio")
-    assert found(audit(tmp_path)) == [("duplicate", "b/why.flac"), ("layout", "")]
-    (tmp_path / "empty").mkdir()
-    assert "there are no audio files" in str(audit(tmp_path / "empty"))
+    result = audit(tmp_path)
+    assert found(result) == [("duplicate", "b/why.flac")] and result.whole and result.library
+    told = f"{tmp_path.name}, taken as a library of sounds (no queries): 3 files, 0.0 min of sound"
+    assert result.headline == f"{told}: 1 problem(s)"
+    (tmp_path / "b" / "why.flac").write_bytes(b"")
+    assert found(result := audit(tmp_path)) == [("unreadable", "b/why.flac")] and not result.whole
+
+
+def test_a_folder_without_sounds_is_a_problem(tmp_path):
+    (tmp_path / "sound.m4a").write_bytes(b"of a kind that is not read")
+    result = audit(tmp_path)
+    assert found(result) == [("empty", "")] and not result.whole
+    assert result.headline == f"{tmp_path.name}: no sounds: 1 problem(s)"
+    assert "is it the right folder" in str(result) and "looked for .aif" in str(result)
+
+
+@pytest.mark.parametrize("part", ["Items", "vocal_imitations", "in/references"])
+@pytest.mark.parametrize("table", ["vocal_imitation_file_names.csv", ""])
+def test_a_folder_with_part_of_a_layout_is_no_library(tmp_path, part, table):
+    write_sound(tmp_path / part / "x.wav", 1)
+    if table:
+        (tmp_path / table).write_text("")
+    result = audit(tmp_path)
+    assert found(result) == [("layout", "")] and not result.whole and not result.library
+    parts = ", ".join(sorted(filter(None, [table, part])))
+    assert f"a known layout (found {parts}). Expected: " in str(result)
+
+
+def test_a_table_without_its_sounds_is_no_library(folder):
+    for place in ("Items", "Queries"):
+        shutil.rmtree(folder / place)
+    write_sound(folder / "x.wav", 1)
+    result = audit(folder)
+    assert not result.whole and not result.library
+
+
+def test_several_data_sets_are_no_library(tmp_path):
+    make_vis(tmp_path / "one")
+    make_vocalsketch(tmp_path / "two")
+    result = audit(tmp_path)
+    assert not result.whole and not result.library and "open one of them" in str(result)
 
 
 def test_what_is_not_there_is_an_error(tmp_path, monkeypatch):
@@ -281,4 +319,4 @@ def test_listening_keeps_the_order_and_survives_everything(tmp_path):
 def test_every_kind_of_problem_has_its_explanation(folder):
     plant(folder)
     kinds = set(audit(folder).table["problem"])
-    assert kinds | {"layout", "count", "size"} == set(PROBLEMS)
+    assert kinds | {"layout", "empty", "count", "size"} == set(PROBLEMS)

@@ -112,9 +112,10 @@ def test_an_index_in_a_folder_of_ones_own(library, capsys, tmp_path):
 
 
 def test_index_names_what_no_voice_can_find(library, capsys):
+    """On stderr: the index is made, so the exit code is that of `qvim search`, which leaves out."""
     (library / "Slow" / "bad.wav").write_bytes(b"")
     code, _, err = run(capsys, "index", library)
-    assert code == 1 and "5 sounds in 2 classes, " in err
+    assert code == 0 and "5 sounds in 2 classes, " in err
     assert "\n1 file cannot be found by a voice:\n  Slow/bad.wav: is empty (0 bytes)" in err
     for number in range(21):
         soundfile.write(library / f"silent {number:02}.wav", np.zeros(RATE), RATE)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,10 +35,23 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     finding = folders.check_folder("cache", tmp_path / "file" / "cache")
     assert not finding.ok and finding.fatal and "QVIM_CACHE" in finding.remedy
+    assert f"{tmp_path / 'file'} (not a directory)" in finding.what or os.name == "nt"
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: SimpleNamespace(free=4e8))
     finding = folders.check_folder("data", tmp_path / "new" / "data")
     assert not finding.ok and not finding.fatal and "(0.4 GB free)" in finding.what
     assert "QVIM_DATA" in finding.remedy and "1 GB" in finding.remedy
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
+def test_a_folder_that_nobody_can_make_is_no_full_disk():
+    finding = folders.check_folder("cache", Path("/proc/nope"))
+    assert not finding.ok and finding.fatal and "set QVIM_CACHE to" in finding.remedy
+    assert "/proc/nope cannot be used: nothing can be made in /proc (" in finding.what
+
+
+def test_looking_at_a_folder_leaves_nothing(tmp_path):
+    assert folders.check_folder("data", tmp_path / "new" / "data").what.startswith("data folder")
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_sets_of_every_layout_are_found_and_nothing_else(own):

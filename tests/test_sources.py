@@ -285,7 +285,7 @@ def test_a_new_revision_takes_the_place_of_the_old(web):
     assert content(folder).keys() - {MANIFEST} == renamed.keys()
 
 
-def test_what_was_unpacked_by_hand_is_adopted_if_it_is_all_there(web, tmp_path, monkeypatch):
+def test_what_was_unpacked_by_hand_is_adopted_if_it_is_all_there(web, tmp_path, monkeypatch, capfd):
     folder = tmp_path / "data" / "qvim-dev"
     for name, body in (EXPECTED["qvim-dev"] | {"mine.txt": b"mine"}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -294,6 +294,9 @@ def test_what_was_unpacked_by_hand_is_adopted_if_it_is_all_there(web, tmp_path, 
     monkeypatch.setenv("QVIM_OFFLINE", "1")
     with pytest.raises(DownloadError):
         fetch_dataset("qvim-dev")  # one item short
+    had, expected = COUNTS["qvim-dev"][0] - 1, COUNTS["qvim-dev"][0]
+    said = f"{folder}: found {had} items, expected {expected}; so it is fetched: "
+    assert capfd.readouterr().err.startswith(said)
     (folder / "Items/Dog/c.WAV").write_bytes(QVIM["Items/Dog/c.WAV"])
     assert fetch_dataset("qvim-dev") == folder
     monkeypatch.delenv("QVIM_OFFLINE")

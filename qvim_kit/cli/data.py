@@ -37,8 +37,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     imitate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     imitate.set_defaults(run=_data_imitate)
 
-    check = data.add_parser("check", help="find missing, broken, silent and repeated sounds")
-    check.add_argument("folder", help="a folder, or the name of a data set")
+    check = data.add_parser(
+        "check",
+        help="find missing, broken, silent and repeated sounds",
+        epilog="The exit code is 1 where files are missing or broken, or a data set is not as its "
+        "layout asks.",
+    )
+    check.add_argument(
+        "folder", help="the name of a data set, its folder, or a folder of any sounds"
+    )
     check.set_defaults(run=_data_check)
 
 

@@ -17,20 +17,23 @@ if TYPE_CHECKING:
     from qvim_kit.search.library import Library
     from qvim_kit.systems import EmbeddingSystem
 
-SYSTEMS = "2dft, m-vggish, an AudioSet checkpoint's name, a folder or file (default: {})"
+LEFT_OUT = (
+    "A sound of the library that is broken or silent is left out, which is told on stderr and "
+    "does not change the exit code."
+)
 NAMED = 10  # files that cannot be found, by name
 SHOWN = 60  # characters of words that were searched with
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
-    from qvim_kit.search import DEFAULT_SYSTEM
-
-    index = commands.add_parser("index", help="embed a folder of sounds, to search it by voice")
+    told = "embed a folder of sounds, to search it by voice"
+    index = commands.add_parser("index", help=told, epilog=LEFT_OUT)
     index.add_argument("folder", type=Path, help="the library: all sounds below it, or a data set")
     index.add_argument("-o", "--output", type=Path, help="a folder for the index (default: cache)")
     index.set_defaults(run=_index)
 
-    search = commands.add_parser("search", help="find the sound that a recording imitates")
+    told = "find the sound that a recording imitates"
+    search = commands.add_parser("search", help=told, epilog=LEFT_OUT)
     search.add_argument(
         "folder", type=Path, help="a library, a data set, or what `qvim index -o` wrote"
     )
@@ -47,13 +50,22 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     search.set_defaults(run=_search)
 
-    for command in (index, search):
-        command.add_argument(
-            "--system", default=DEFAULT_SYSTEM, help=SYSTEMS.format(DEFAULT_SYSTEM)
-        )
+    add_system(index)
+    add_system(search)
 
 
-def _index(options: argparse.Namespace) -> int:
+def add_system(command: argparse.ArgumentParser) -> None:
+    from qvim_kit.search import DEFAULT_SYSTEM
+
+    command.add_argument(
+        "--system",
+        default=DEFAULT_SYSTEM,
+        help="2dft, m-vggish, an AudioSet checkpoint's name, a folder or file (default: "
+        f"{DEFAULT_SYSTEM}, which comes with the kit)",
+    )
+
+
+def _index(options: argparse.Namespace) -> None:
     from qvim_kit.systems.named import system_by_name
 
     place = options.output
@@ -64,7 +76,6 @@ def _index(options: argparse.Namespace) -> int:
     index = _opened(library, system_by_name(options.system), place)
     if index.errors:
         print(_left_out(index), file=sys.stderr)
-    return int(bool(index.errors))
 
 
 def _search(options: argparse.Namespace) -> None:

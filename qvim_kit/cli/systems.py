@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from qvim_kit.cli.search import add_system
 from qvim_kit.paths import beside
 
 
@@ -25,14 +26,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument("--markdown", action="store_true", help="print a Markdown table")
     evaluate.set_defaults(run=_evaluate)
 
-    embed = commands.add_parser("embed", help="embed every audio file of a folder")
+    embed = commands.add_parser(
+        "embed",
+        help="embed every audio file of a folder",
+        epilog="Files that cannot be embedded are named on stderr, and the exit code is 1; the "
+        "embeddings of all others are written.",
+    )
     embed.add_argument("folder", type=Path)
     embed.add_argument("-o", "--output", type=Path, required=True, help=".npz: paths, embeddings")
-    embed.add_argument(
-        "--system",
-        default="mn04_as",
-        help="2dft, m-vggish, an AudioSet checkpoint's name, a folder or file",
-    )
+    add_system(embed)
     embed.set_defaults(run=_embed)
 
     test = commands.add_parser("test", help="test a system by a published protocol")
@@ -92,9 +94,15 @@ def _embed(options: argparse.Namespace) -> int:
 
 def _output_file(path: Path, suffix: str) -> Path:
     """Where a result goes, checked before the work is done."""
-    path = path if path.suffix == suffix else path.with_name(path.name + suffix)
-    if path.is_dir() or path.with_suffix("").is_dir():
+    if path.is_dir():
         raise ValueError(f"-o {path}: is a folder, expected a file such as {path / 'out'}{suffix}")
+    if path.suffix not in ("", suffix):
+        raise ValueError(
+            f"-o {path}: found {path.suffix}, expected {suffix}, the only kind that is written"
+        )
+    path = path.with_suffix(suffix)
+    if path.is_dir():
+        raise ValueError(f"-o {path}: is a folder, expected a file")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"-o {path}: {path.parent} is no folder that can be written")
     return path

@@ -8,28 +8,26 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from qvim_kit.audio import AudioError, audio_files
+from qvim_kit.audio import AUDIO_SUFFIXES
 from qvim_kit.datasets import (
     DATASETS,
+    LAYOUTS,
     DatasetError,
     DatasetWarning,
     RetrievalDataset,
     find_layout,
     load_mini,
 )
+from qvim_kit.datasets.audit_files import File, dataset_files, files_below, repeated, sample_rates
 from qvim_kit.datasets.audit_report import COLUMNS, PROBLEMS, Audit
 from qvim_kit.datasets.listening import Sound, listen
 from qvim_kit.datasets.listings import UnlistedFiles
-
-# Folders that a query or an item lies in, for files of which no reader knows the part they play.
-QUERY_FOLDERS = {"queries", "vocal_imitations", "vocal_imitations_set2"}
-ITEM_FOLDERS = {"items", "references", "original_recordings", "sound_recordings"}
+from qvim_kit.downloads.catalogue import SOURCES
 
 
 class Published(NamedTuple):
@@ -54,14 +52,6 @@ WHOLE = {
 }
 
 
-class File(NamedTuple):
-    """A file to listen to: its name in the table, and whether it is "query", "item" or ""."""
-
-    name: str
-    path: str
-    part: str
-
-
 def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
     """Check a data set and listen to every one of its files.
 
@@ -74,37 +64,44 @@ def audit(folder_or_dataset: str | os.PathLike | RetrievalDataset) -> Audit:
     Args:
         folder_or_dataset: as `datasets.open_dataset` takes it, or a data set already read. Where
             its reader fails, the reader's problems are in the table, and the audio files that
-            are in the folder are listened to all the same; so are those of any other folder.
+            are in the folder are listened to all the same. A folder with nothing of a data set's
+            layout is a library of sounds, as `qvim search` takes it.
 
     Raises `DatasetError` only if there is no such folder.
     """
     found: list[tuple[str, str, str]] = []
+    library = False
     if isinstance(folder_or_dataset, RetrievalDataset):
         dataset, name, files = folder_or_dataset, folder_or_dataset.name, None
         paths = [path for part in (dataset.items, dataset.queries) for path in part["path"] if path]
         root = Path(os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in paths]))
     else:
         dataset, root = _read(folder_or_dataset, found)
+        library = dataset is None and not found
         name = dataset.name if dataset else root.name
-        files = None if dataset else _audio_files(root, found)
+        files = None if dataset else files_below(root, found)
     if files is None:
-        files = _dataset_files(dataset, root)
+        files = dataset_files(dataset, root)
         found += _count_problems(dataset, root)
     if not files:
-        found.append(("layout", "", "there are no audio files"))
+        found.append(("empty", "", f"looked for {' '.join(sorted(AUDIO_SUFFIXES))}"))
     sounds = listen([file.path for file in files])
     for file, sound in zip(files, sounds, strict=True):
         found += [(kind, file.name, detail) for kind, detail in sound.problems()]
-    found += _repeated(files, sounds) + _sample_rates(files, sounds)
+    found += repeated(files, sounds) + sample_rates(files, sounds)
     order = {kind: place for place, kind in enumerate(PROBLEMS)}
     found = sorted(dict.fromkeys(found), key=lambda row: (order[row[0]], row[1:]))
-    return Audit(name, pd.DataFrame(found, columns=COLUMNS), _counts(files, dataset, sounds))
+    table = pd.DataFrame(found, columns=COLUMNS)
+    return Audit(name, table, _counts(files, dataset, sounds), library)
 
 
 def _read(
     name_or_folder: str | os.PathLike, found: list[tuple[str, str, str]]
 ) -> tuple[RetrievalDataset | None, Path]:
-    """The data set as far as its reader can read it, and its folder; problems go to ``found``."""
+    """The data set as far as its reader can read it, and its folder; problems go to ``found``.
+
+    No data set and no problem: a library of sounds.
+    """
     if name_or_folder == "qvim-mini":
         load_mini()
     try:
@@ -113,7 +110,10 @@ def _read(
         folder = Path(name_or_folder).expanduser().resolve()
         if os.fspath(name_or_folder) in DATASETS or not folder.is_dir():
             raise
-        found += [("layout", "", line) for line in error.problems]
+        if parts := _parts_of_layouts(folder):
+            *others, last = error.problems
+            last += f" (found {', '.join(parts)}). {error.remedy}"
+            found += [("layout", "", line) for line in (*others, last)]
         return None, folder
     folder, dataset, errors = folder.resolve(), None, []
     with warnings.catch_warnings(record=True) as caught:
@@ -140,28 +140,17 @@ def _read(
     return dataset, folder
 
 
-def _dataset_files(dataset: RetrievalDataset, root: Path) -> list[File]:
-    return [
-        File(os.path.relpath(path, root).replace(os.sep, "/"), str(path), part)
-        for part, paths in (("item", dataset.items["path"]), ("query", dataset.queries["path"]))
-        for path in paths
-        if path  # a query in words has none
-    ]
-
-
-def _audio_files(root: Path, found: list[tuple[str, str, str]]) -> list[File]:
-    """Every audio file below a folder that no reader can read; problems go to ``found``."""
-    files: list[File] = []
-    errors: list[AudioError] = []
-    for path in sorted(map(Path, audio_files(root, errors))):
-        parts = path.relative_to(root).parts
-        if "excluded" in parts:
-            continue
-        folders = {part.lower() for part in parts[:-1]}
-        part = "query" if folders & QUERY_FOLDERS else "item" if folders & ITEM_FOLDERS else ""
-        files.append(File("/".join(parts), str(path), part))
-    found += [("unreadable", os.path.relpath(one.path, root), one.reason) for one in errors]
-    return files
+def _parts_of_layouts(folder: Path) -> list[str]:
+    """What layouts are known by, and tables that belong to them, here or one folder deeper."""
+    names = {name for layout in LAYOUTS.values() for mark in layout.marks for name in mark}
+    markers = (marker for source in SOURCES.values() for marker in source.markers)
+    names |= {marker for marker in markers if marker.endswith(".csv")}
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for place in (folder, *folder.glob("*/"))
+        for name in names
+        if (path := place / name).exists()
+    )
 
 
 def size_differences(dataset: RetrievalDataset, name: str) -> list[str]:
@@ -194,42 +183,6 @@ def _count_problems(dataset: RetrievalDataset, root: Path) -> list[tuple[str, st
     ]
     meant = name not in WHOLE or any(folder in WHOLE[name] for folder in folders)
     return [("count" if meant else "size", "", line) for line in size_differences(dataset, name)]
-
-
-def _repeated(files: list[File], sounds: list[Sound]) -> list[tuple[str, str, str]]:
-    """Sounds that occur twice among the items or the queries, and queries that are items."""
-    alike: dict[str, list[File]] = defaultdict(list)
-    for file, sound in zip(files, sounds, strict=True):
-        # All silence is alike, and reported as silence.
-        if sound.digest and not sound.silent:
-            alike[sound.digest].append(file)
-    found = []
-    for group in alike.values():
-        by_part: dict[str, list[str]] = defaultdict(list)
-        # "bark.wav" is taken for the original of "bark copy.wav".
-        for file in sorted(group, key=lambda file: (len(file.name), file.name)):
-            by_part[file.part].append(file.name)
-        for first, *others in by_part.values():
-            found += [("duplicate", other, f"the same sound as {first}") for other in others]
-        if "item" in by_part:
-            detail = f"the same sound as the item {by_part['item'][0]}"
-            found += [("leak", query, detail) for query in by_part["query"]]
-    return found
-
-
-def _sample_rates(files: list[File], sounds: list[Sound]) -> list[tuple[str, str, str]]:
-    """One row where the files have more than one sample rate."""
-    rates = Counter(sound.sample_rate for sound in sounds if sound.sample_rate)
-    if len(rates) < 2:
-        return []
-    first = {
-        sound.sample_rate: file.name for file, sound in reversed([*zip(files, sounds, strict=True)])
-    }
-    detail = "; ".join(
-        f"{rate} Hz: {number} file(s), such as {first[rate]}"
-        for rate, number in rates.most_common()
-    )
-    return [("sample rates", "", detail)]
 
 
 def _counts(

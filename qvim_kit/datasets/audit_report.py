@@ -12,6 +12,7 @@ SHOWN = 10  # lines of each kind of problem in print; the table has all
 # Kind of problem → what it means or what to do, in the order of the table.
 PROBLEMS = {
     "layout": "not as a data set should be; correct it, or unpack a published one again",
+    "empty": "there are no sounds in it; is it the right folder?",
     "count": "not as many as published; unpack the data set again",
     "missing": "listed, but not there; put it there, or unpack a published data set again",
     "unlisted": "there, but in no list; the reader leaves it out",
@@ -25,6 +26,7 @@ PROBLEMS = {
     "size": "harmless for a part of the published set, or for data of your own in its layout",
     "sample rates": "harmless: load_audio converts, but the lower rate has no treble",
 }
+BROKEN = ("layout", "empty", "count", "missing", "unreadable")  # the rest can be worked with
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,11 +38,14 @@ class Audit:
         table: one row a problem: problem (a key of ``PROBLEMS``), file, detail. A file with
             several problems has several rows; one that concerns no single file has no file.
         counts: of files, queries, items, classes, and seconds of sound.
+        library: whether it is taken as a library of sounds, to be searched, for want of any data
+            set's layout.
     """
 
     name: str
     table: pd.DataFrame
     counts: dict[str, float]
+    library: bool = False
 
     @property
     def ok(self) -> bool:
@@ -49,8 +54,8 @@ class Audit:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the data set is there and can be read, whatever else was found."""
-        return not self.table["problem"].isin(["layout", "count", "missing", "unreadable"]).any()
+        """Whether all of it is there and can be read, whatever else was found."""
+        return not self.table["problem"].isin(BROKEN).any()
 
     @property
     def summary(self) -> pd.Series:
@@ -62,10 +67,12 @@ class Audit:
     def headline(self) -> str:
         """Name, size and verdict in one line."""
         counts = dict(self.counts)
-        minutes = f"{counts.pop('seconds', 0) / 60:.1f} min"
-        size = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        minutes = f"{counts.pop('seconds', 0) / 60:.1f} min of sound"
+        size = [f"{number} {what}" for what, number in counts.items() if number]
+        shown = ", ".join([*size, minutes]) if size else "no sounds"
+        kind = ", taken as a library of sounds (no queries)" if self.library and size else ""
         verdict = "no problems" if self.ok else f"{len(self.table)} problem(s)"
-        return f"{self.name}: {size}, {minutes} of sound: {verdict}"
+        return f"{self.name}{kind}: {shown}: {verdict}"
 
     def __str__(self) -> str:
         lines = [self.headline]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from qvim_kit.doctor.findings import IMPORT_FAILURES, Finding, first_line
@@ -17,10 +18,17 @@ COUNTED = 50_000  # files of a cache, one or two seconds
 def check_folder(kind: str, folder: Path) -> Finding:
     """A folder of the kit's that can be written, on a disk with room."""
     variable = f"QVIM_{kind.upper()}"
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        remedy = f"set {variable} to a folder that you may write to"
-        return Finding(False, f"{kind} folder {folder} cannot be written", remedy)
+    existing = next(one for one in (folder, *folder.parents) if os.path.exists(one))
+    try:  # permissions do not tell all: nothing can be made in /proc, whoever asks
+        with tempfile.TemporaryDirectory(prefix=".qvim-", dir=existing):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        what = (
+            f"{kind} folder {folder} cannot be used: nothing can be made in {existing} ({reason})"
+        )
+        remedy = f"set {variable} to a folder that you may write to, on a disk with room"
+        return Finding(False, what, remedy)
     free = shutil.disk_usage(existing).free
     what = f"{kind} folder {folder} ({free / 1e9:.{0 if free > 10e9 else 1}f} GB free)"
     if free > ROOM:

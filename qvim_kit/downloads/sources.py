@@ -73,7 +73,10 @@ def _is_archive(name: str) -> bool:
 
 
 def _adopt(source: Source, folder: Path) -> bool:
-    """Whether the folder holds the whole data set, unpacked by hand; then give it a manifest."""
+    """Whether the folder holds the whole data set, unpacked by hand; then give it a manifest.
+
+    Says on stderr what keeps it from being the whole.
+    """
     tops = [folder / source.inside / marker for marker in source.markers]
     if (folder / manifests.MANIFEST).exists() or not source.counts:
         return False
@@ -82,7 +85,9 @@ def _adopt(source: Source, folder: Path) -> bool:
     # Only what is surely the data set's: what a manifest names may be replaced or removed.
     paths = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
     names = sorted(path.relative_to(folder).as_posix() for path in paths)
-    if _miscounts(source, names):
+    if wrong := _miscounts(source, names):
+        todo = "so it is fetched: what is missing is added, what differs is replaced"
+        print(f"{folder}: found {' and '.join(wrong)}; {todo}", file=sys.stderr)
         return False
     manifests.write_manifest(folder, manifests.build_manifest(folder, names))
     return True
