@@ -47,8 +47,8 @@ def test_every_problem_is_named_at_once(similarities, dataset):
         similarities[query][ITEM] = value
     del similarities[QUERY][ITEM]
     assert problems_of(similarities, dataset) == [
-        "missing query C/C3_q1.wav",
-        "missing item C/C2.wav",
+        f"1 of {len(dataset.queries)} queries missing: C/C3_q1.wav",
+        f"1 of {len(dataset.items)} items missing: C/C2.wav",
         f"query {QUERY}: 1 score is missing ({ITEM})",
         f"query {rows[0]}: 1 score is NaN ({ITEM})",
         f"query {rows[1]}: 1 score is infinite ({ITEM})",
@@ -59,6 +59,29 @@ def test_every_problem_is_named_at_once(similarities, dataset):
         f"query {rows[5]}: 1 score is infinite ({ITEM})",
         f"query {rows[6]}: 1 score is not a plain number; use float(score) ({ITEM})",
     ]
+
+
+def test_of_many_that_are_missing_the_first_are_named(similarities, dataset):
+    given = list(similarities)
+    for query in given[:-1]:
+        del similarities[query]
+    (problem,) = problems_of(similarities, dataset)
+    assert problem.startswith(f"{len(given) - 1} of {len(given)} queries missing: {given[0]}, ")
+    assert problem.count(".wav") == 20 and problem.endswith(", …")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"cells": [], "metadata": {}, "nbformat": 4}, "is a notebook; run it (qvim submission"),
+        ({"format": "x", "score": {}, "exit_code": 0}, "is the report of a run; give the sim"),
+    ],
+)
+def test_other_files_are_called_by_their_name(content, said, dataset, tmp_path):
+    path = tmp_path / "given"
+    path.write_text(json.dumps(content))
+    (problem,) = problems_of(path, dataset)
+    assert problem.startswith(said)
 
 
 def test_nan_in_a_table(similarities, dataset):
@@ -96,7 +119,9 @@ def test_rows_that_are_no_table_are_one_problem(similarities, dataset):
 
 
 def test_nothing_at_all_lists_what_is_missing(dataset):
-    assert len(problems_of({}, dataset)) == 24 + 12
+    queries, items = problems_of({}, dataset)
+    assert queries.startswith("24 of 24 queries missing: ") and queries.endswith(", …")
+    assert items == f"12 of 12 items missing: {', '.join(dataset.items['item_id'])}"
 
 
 def test_a_base_name_of_two_files_names_both(dataset, similarities):

@@ -10,10 +10,18 @@ from submissions.innocent import SET_UP
 
 import qvim_kit.submission
 from qvim_kit.submission import template as templates
-from qvim_kit.submission.checking import RULES, check
+from qvim_kit.submission.checking import RULES, check, imports
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """Packages that are taken for not installed here; all others are."""
+    absent = {"openl3"}
+    monkeypatch.setattr(imports, "is_installed", lambda module: module not in absent)
+    return absent
 
 
 def rules(problems):
@@ -208,6 +216,65 @@ def test_nothing_is_run(tmp_path, monkeypatch):
     code = "import os, builtins\nopen('ran', 'w').write('x')\n!touch ran\nos.mkdir('ran')"
     assert not checked(tmp_path, set_up=code).ok
     assert [path.name for path in tmp_path.iterdir()] == ["humming-birds_1.ipynb"]
+
+
+LACKING = [
+    "import openl3",
+    "import numpy, openl3.models as m",
+    "from openl3 import get_audio_embedding",
+    "%pip install numpy\nimport openl3",
+    "import helpers\nhelpers.wget_download('n.pt', 'https://8.8.8.8/n.pt', 'a')\nimport openl3",
+]
+PROVIDED = [
+    "%pip install openl3==0.4.2\nimport openl3",
+    "%pip install what-brings-openl3==1\nimport openl3",
+    "%pip install 'numpy[openl3]==2.0.0'\nimport openl3",
+    "!pip install -q {ROOT_PATH}/code\nimport openl3",
+    "%conda install -y openl3=0.4.2\nimport openl3",
+    "import subprocess\nsubprocess.run(['pip', 'install', 'openl3==0.4.2'])\nimport openl3",
+    "try:\n    import openl3\nexcept ImportError:\n    openl3 = None",
+    "def f():\n    import openl3",
+    "import os, sys\nsys.path.append(os.path.join(ROOT_PATH, 'code'))\nimport openl3",
+    "import helpers\nhelpers.git_clone_checkout('openl3', 'https://8.8.8.8/a.git', 'main',"
+    f"\n    '{'0123456789' * 4}')\nimport openl3",
+]
+
+
+@pytest.mark.parametrize("code", LACKING)
+def test_an_import_that_nothing_brings_is_a_warning(code, tmp_path):
+    (found,) = [p for p in checked(tmp_path, set_up=code) if p.rule == "import"]
+    assert (found.cell, found.line, found.severity) == (8, len(code.splitlines()), "warning")
+    assert "openl3 is not installed here, and no %pip install" in found.message
+    assert "add %pip install openl3==VERSION" in found.remedy
+
+
+@pytest.mark.parametrize("code", PROVIDED)
+def test_an_import_that_may_be_brought_is_not_doubted(code, tmp_path):
+    assert "import" not in rules(checked(tmp_path, set_up=code))
+
+
+@pytest.mark.parametrize("name", ["openl3.py", "openl3/__init__.py"])
+def test_a_module_beside_the_notebook_is_there(name, tmp_path):
+    assert rules(checked(tmp_path, set_up="import openl3")) == ["import"]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    assert rules(checked(tmp_path, set_up="import openl3")) == []
+
+
+def test_what_is_installed_is_known_without_importing_it():
+    program = """if True:
+        import sys
+        from qvim_kit.submission.checking.imports import is_installed
+        names = ("torch", "no_such_module_anywhere", "os", "winreg", "__main__")
+        print(*map(is_installed, names), "torch" in sys.modules)
+    """
+    out = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert out.split() == ["True", "False", "True", "True", "True", "False"]
+
+
+def test_a_cell_that_is_no_python_is_called_so(tmp_path):
+    (found,) = checked(tmp_path, set_up="if True\n    pass")
+    assert found.message == "not valid Python: expected ':'"
 
 
 LONG = "class Base:\n    def compute_similarities(self, items, queries): return {}\n"

@@ -185,7 +185,7 @@ def test_what_cannot_be_ranked_is_listed_and_stops_nothing(files, dataset, held_
     assert f"ran on eval ({held_out.fingerprint()}), not on toy" in why["astray_1"]
     assert "is not the file that was scored" in why["forged_1"]
     assert "cannot be read as JSON" in why["junk"] and "no such file" in why["no"]
-    assert "missing query" in why["partial"] and "more)" in why["partial"]
+    assert ": 23 of 24 queries missing: A" in why["partial"] and "; and 1 more" in why["partial"]
     assert len(why) == 7 and all(name in to_markdown(board) for name in why)
     with pytest.raises(ValueError, match="the baseline slow_1 cannot be ranked: .*failed at time"):
         rank([reports[0], *files], dataset, baseline="slow_1")
@@ -366,6 +366,7 @@ def test_the_command(small, tmp_path, capsys):
         (["--held-out", *files], "give both, or neither"),
         (["-o", "board.pdf"], "expected a name that ends in"),
         ([tmp_path / "*/none.json"], "no file fits; expected one such as"),
+        ([tmp_path / "eyes_1.ipynb"], r"eyes_1.ipynb is a notebook; run it .* its report.json"),
         ([tmp_path], "is a folder, expected its files: write .*report.json"),
         (["--baseline", "three"], "expected one of the files, or of one, two"),
     ):

@@ -1,12 +1,15 @@
 """What the one line says of a run of the template that failed, and at which stage it did."""
 
+import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from submissions.building import filled, write
 from test_runner import limits, make_data
 
+from qvim_kit.cli import organiser
 from qvim_kit.submission.running import run_submission
 from qvim_kit.submission.running.judging import joined, one_line
 
@@ -24,6 +27,7 @@ class Mine(QVIMModel):
 """
 WIPE = "shutil.rmtree(Path(DATA_PATH, 'Items', 'A')) or 1 / 0"
 COLOURED = "(_ for _ in ()).throw(ValueError('\\x1b[31mred\\x1b[0m\\x07'))"
+ABSENT = "__import__('no_such_module')"
 LOST = "open(os.path.join(ROOT_PATH, 'w.pt'))"
 
 # name: (what stands for a score, stage, parts of the reason)
@@ -33,6 +37,7 @@ CASES = {
     "inner": ("self.deeper()", "cells", ["cell 11 (import os), line 11, called from cell 15"]),
     "wiped": (WIPE, "data", ["Items/A/a-0.wav is gone; Items/A/a-1.wav is gone"]),
     "coloured": (COLOURED, "cells", ["ValueError: red�"]),
+    "absent": (ABSENT, "cells", ["'no_such_module'; add %pip install no_such_module==VERSION to"]),
     "lost": (LOST, "cells", ["No such file", "--root"]),
 }
 
@@ -87,6 +92,25 @@ def test_cells_that_failed_are_not_called_ok(runs):
         "<td>not finished</td>" in page
         and json.loads((runs["nan"][0].output / "report.json").read_text())["stage"] == "scores"
     )
+
+
+def test_what_check_finds_is_told_and_the_run_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook = filled(implementation=MODEL.replace("SCORE", "1"), instance="QBVIM_MODEL = Mine()")
+    notebook["cells"][1]["source"] = "1"
+    write(notebook, tmp_path)
+    parser = argparse.ArgumentParser()
+    organiser.add_to_submission(parser.add_subparsers())
+    data = str(make_data(tmp_path / "data"))
+    options = parser.parse_args(["run", "humming-birds_1.ipynb", "--data", data, "--output", "out"])
+    assert options.run(options) == 0
+    told, report, headline = capsys.readouterr().out.splitlines()[-3:]
+    assert told.startswith("check: 1 error: cell 2, line 1: this cell of the template was edited")
+    assert "out/report.html" in report and " passed: MRR " in headline
+    found = json.loads(Path("out/report.json").read_text())["check"]
+    assert (found["ok"], found["rules"]["cell-changed"]) == (False, 1)
+    page = Path("out/report.html").read_text()
+    assert "this cell of the template was edited" in page and "qvim submission check" in page
 
 
 def test_problems_are_joined_and_counted():

@@ -106,7 +106,7 @@ HOSTILE = {
         [MODEL + "del scores['a-0-q.wav']\nscores['b-1-q.wav']['a-0.wav'] = None" + WRITE],
         {},
         "scores",
-        "missing query A/a-0-q.wav; query B/b-1-q.wav",
+        "1 of 4 queries missing: A/a-0-q.wav; query B/b-1-q.wav",
     ),
     "a pipe for a file": (
         ["os.mkdir(ROOT_PATH + '/output')\nos.mkfifo(ROOT_PATH + '/output/similarities.json')"],
@@ -339,6 +339,10 @@ def test_the_command_prints_one_line_of_reason_and_ends_with_the_stages_code(
     assert out.splitlines()[-1].startswith("team_3.ipynb failed at notebook (10): ")
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("team_3-") and str(folder / "report.html") in out
+    options = parser.parse_args(["run", "absent_1.ipynb", "--data", str(data)])
+    with pytest.raises(ValueError, match="absent_1.ipynb: no such file"):
+        options.run(options)
+    assert capsys.readouterr().out == ""
     with pytest.raises(SystemExit):
         parser.parse_args(["run", "--help"])
     help_text = capsys.readouterr().out

@@ -9,7 +9,8 @@ HOUR = 3_600
 WHAT_RUN_DOES = """\
 Runs a submission as the organisers do: a fresh kernel in an empty folder, --data and --root in
 its paths cell, limits of time and memory; then checks and scores similarities.json. The file
-itself is only read.
+itself is only read. What `qvim submission check` finds in it is told and stands in the report; it
+changes neither the run nor its exit code.
 
 This is no sandbox: the submission's code runs with all your rights, installs packages into this
 Python, and can read the answers in --data. Read it first, or use --isolate."""
@@ -63,11 +64,9 @@ def _run(options: argparse.Namespace) -> int:
 
     from qvim_kit.submission.running import Limits, run_submission
     from qvim_kit.submission.running.limits import default_memory
-    from qvim_kit.submission.running.report_page import ISOLATED, NO_SANDBOX
 
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     memory = default_memory() if options.memory is None else int(options.memory * 1e9)
-    print(ISOLATED if options.isolate else NO_SANDBOX)
     run = run_submission(
         options.file,
         options.data,
@@ -76,7 +75,8 @@ def _run(options: argparse.Namespace) -> int:
         limits=Limits(options.timeout, memory),
         isolate=options.isolate,
     )
-    print(f"report: {run.output / 'report.html'}\n{run.headline}")
+    lines = [run.checked, f"report: {run.output / 'report.html'}", run.headline]
+    print("\n".join(filter(None, lines)))
     return run.code
 
 
@@ -140,13 +140,16 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
 
 def _check_files(files: list[Path]) -> None:
-    """Raise `ValueError` for patterns that fit nothing, and for folders."""
+    """Raise `ValueError` for patterns that fit nothing, for folders and notebooks."""
     problems = []
     for file in files:
         if file.is_dir():
             inside = sorted(file.glob("**/report.json"))[:1]
             likely = file / ("report.json" if (file / "report.json") in inside else "*/report.json")
             problems.append(f"{file}: is a folder, expected its files: write {likely}")
+        elif file.suffix == ".ipynb":
+            remedy = "run it (qvim submission run) and give its report.json"
+            problems.append(f"{file} is a notebook; {remedy}")
         elif set("*?[") & set(str(file)) and not file.exists():
             problems.append(f"{file}: no file fits; expected one such as dev/*/report.json")
     if problems:

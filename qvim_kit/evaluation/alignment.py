@@ -25,6 +25,13 @@ WORDS = {
     INFINITE: "infinite",
     NO_NUMBER: "not a plain number; use float(score)",
 }
+MOST_NAMED = 20
+# Other files that are taken for similarities.json, by what only they hold.
+OTHER_FILES = {
+    "nbformat": "is a notebook; run it (qvim submission run) and give the similarities.json that "
+    "it writes",
+    "exit_code": "is the report of a run; give the similarities.json beside it",
+}
 REMEDY = "Every query of the data set needs one finite score for every item."
 
 
@@ -62,8 +69,8 @@ def align(
             where no two files share one.
         missing: "error", or "worst" to let a score that is not given rank below all others.
 
-    Raises `SimilarityError` listing every missing query and item, every score that is NaN,
-    infinite or not a number, and every name that fits two files.
+    Raises `SimilarityError` saying how many queries and items are missing, and listing every score
+    that is NaN, infinite or not a number, and every name that fits two files.
     """
     if missing not in ("error", "worst"):
         raise ValueError(f"missing: found {missing!r}, expected 'error' or 'worst'")
@@ -81,8 +88,7 @@ def align(
     if missing == "worst":
         scores[absent], kinds[absent] = -np.inf, FINE
     else:
-        problems += [f"missing query {query_ids[n]}" for n in np.flatnonzero(row < 0)]
-        problems += [f"missing item {item_ids[n]}" for n in np.flatnonzero(column < 0)]
+        problems += _missing("queries", query_ids, row) + _missing("items", item_ids, column)
         kinds[row < 0], kinds[:, column < 0] = FINE, FINE  # said already
     problems += _describe(kinds, query_ids, item_ids)
     if problems:
@@ -125,6 +131,8 @@ def _grid(similarities: Mapping | pd.DataFrame, where: str) -> _Grid:
         raise SimilarityError(where, [f"found {type(similarities).__name__}, {expected}"])
     wrong = [query for query, row in similarities.items() if not isinstance(row, Mapping)]
     if wrong:
+        if other := next((OTHER_FILES[key] for key in OTHER_FILES if key in wrong), ""):
+            raise SimilarityError(where, [other])
         found = type(similarities[wrong[0]]).__name__
         problem = f"{len(wrong)} queries hold no dict; query {wrong[0]} holds {found}"
         raise SimilarityError(where, [f"{problem}, {expected}"])
@@ -215,6 +223,13 @@ def _places(names: list[str], ids: list[str], what: str, problems: list[str]) ->
         elif fits:
             places[fits[0]] = place
     return places
+
+
+def _missing(what: str, ids: list[str], places: np.ndarray) -> list[str]:
+    """One problem for all ids without a place: how many, of how many, and the first of them."""
+    absent = [ids[number] for number in np.flatnonzero(places < 0)]
+    named = ", ".join(absent[:MOST_NAMED]) + (", …" if absent[MOST_NAMED:] else "")
+    return [f"{len(absent)} of {len(ids)} {what} missing: {named}"] if absent else []
 
 
 def _describe(kinds: np.ndarray, query_ids: list[str], item_ids: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ import pandas as pd
 from qvim_kit.evaluation import evaluate, template_table
 from qvim_kit.evaluation.alignment import SimilarityError, read_similarities
 from qvim_kit.submission.comparing import gap, tests_against
+from qvim_kit.submission.running.judging import joined
 from qvim_kit.submission.running.report import FORMAT
 from qvim_kit.submission.running.scoring import file_hash
 
@@ -138,8 +139,7 @@ def read_entry(path: str | os.PathLike, dataset: RetrievalDataset) -> Entry:
         entry.report = evaluate(found, dataset, system=entry.name)
         entry.template = template_table(found, dataset)
     except SimilarityError as error:
-        more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-        entry.problem = f"{path}: {error.problems[0]}{more}"
+        entry.problem = f"{path}: {joined(error.problems, len(error.problems))}"
     except (ValueError, OSError) as error:
         entry.problem = f"{path}: {error}"
     entry.problem = _one_line(entry.problem)

@@ -261,6 +261,7 @@ BROKEN = {
             '("code", "https://example.org/code.git", "main", "0f0f0f")'
         ),
     ),
+    "no package": ("import", 8, 2, _with(set_up="import os\nimport openl3")),
     "what nobody can read": (
         "unreadable",
         8,
@@ -275,6 +276,7 @@ WARNINGS = {
     "a download of one's own",
     "the answers",
     "an empty cell more",
+    "no package",
     "no version",
     "somebody's ROOT_PATH",
     "what nobody can read",

@@ -25,6 +25,7 @@ from qvim_kit.submission.checking.files import (
     name_problems,
 )
 from qvim_kit.submission.checking.helper_calls import download_folders
+from qvim_kit.submission.checking.imports import import_problems
 from qvim_kit.submission.checking.literals import literal_faults
 from qvim_kit.submission.checking.locations import Folders, is_absolute, parts
 from qvim_kit.submission.checking.models import model_problems
@@ -62,7 +63,7 @@ def check(path: Path | str) -> Problems:
         found.append(Problem(None, None, "template", message, AGAIN))
     parts_of, different = compare(template, cells)
     code = {number: cell.source for number, cell in enumerate(cells, 1) if cell.kind == "code"}
-    found += [*different, *_code_problems(code, parts_of)]
+    found += [*different, *_code_problems(code, parts_of, path.parent)]
     return Problems(path, found, template.name if template else None)
 
 
@@ -88,13 +89,15 @@ def check_all(paths: Iterable[Path | str]) -> list[Problems]:
     return results
 
 
-def _code_problems(code: dict[int, str], parts_of: dict[int, str]) -> Iterator[Problem]:
+def _code_problems(
+    code: dict[int, str], parts_of: dict[int, str], folder: Path
+) -> Iterator[Problem]:
     """Problems in the participant's cells; the others are read for the names that they bind."""
     reading = read(code)
     theirs = {number for number, part in parts_of.items() if part}
     for number, error in reading.errors.items():
         if number in theirs:
-            message = f"no Python: {shown(str(error))}"
+            message = f"not valid Python: {shown(str(error))}"
             remedy = "mend it: the cell must run in Jupyter"
             yield Problem(number, error.line, "syntax", message, remedy)
     yield from _definitions(reading, parts_of)
@@ -114,6 +117,7 @@ def _code_problems(code: dict[int, str], parts_of: dict[int, str]) -> Iterator[P
     for number in sorted(theirs & reading.trees.keys()):
         if parts_of[number] in ("implementation", "instance"):
             yield from answers_read(number, reading.trees[number])
+    yield from import_problems(reading, theirs, folder)
     yield from _unread(reading, theirs)
     if reading.complete and reading.finished:
         known = {*reading.names, *reading.bound} | {*PATH_RULES, "QBVIM_MODEL"}  # reported above

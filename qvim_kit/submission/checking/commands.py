@@ -48,30 +48,38 @@ def command_problems(call: Call, folders: Folders) -> Iterator[Problem]:
     elif call.name in SHELL_OTHER or call.name.split(".")[0] in SHELL_MODULES:
         yield problem_at(call, "shell", f"{call.name} runs a command")
     elif call.name in RUNNERS:
-        given = call.argument(0, "args" if call.name in SHELL_WORDS else "cmd")
-        if call.name == "asyncio.create_subprocess_exec":
-            given = call.args
-        for command in options(given):
+        for command in commands_of(call):
             yield from _command(call, command, folders)
         for place in options(call.kwargs.get("cwd")):
             if isinstance(place, str) and (wrong := path_problem(place, folders, False, True)):
                 yield problem_at(call, wrong[0], f"the path {shown(place)!r} {wrong[1]}")
 
 
+def commands_of(call: Call) -> tuple:
+    """The commands, as text or tuple of words, that a call of one of `RUNNERS` may run."""
+    if call.name == "asyncio.create_subprocess_exec":
+        return options(call.args)
+    return options(call.argument(0, "args" if call.name in SHELL_WORDS else "cmd"))
+
+
+def installs_of(call: Call, command: object) -> list[Install]:
+    """What one of a call's commands may install. Raises `NotAnInstall` if it does other things."""
+    if call.kwargs.get("executable", PYTHON) not in (None, PYTHON):
+        raise NotAnInstall("names another program as executable")
+    if isinstance(command, tuple) and call.kwargs.get("shell"):
+        command = command[0] if command else ""
+    if isinstance(command, str):
+        return [read_script(command)]
+    if isinstance(command, tuple):
+        start = ("pip",) if call.name.startswith("pip.") else ()
+        return [read_words((*start, *each)) for each in _spelled_out(command)]
+    raise NotAnInstall("cannot be told before it runs")
+
+
 def _command(call: Call, command: object, folders: Folders) -> Iterator[Problem]:
     what = "the command" if call.name == "!" else call.name
     try:
-        if call.kwargs.get("executable", PYTHON) not in (None, PYTHON):
-            raise NotAnInstall("names another program as executable")
-        if isinstance(command, tuple) and call.kwargs.get("shell"):
-            command = command[0] if command else ""
-        if isinstance(command, str):
-            installs = [read_script(command)]
-        elif isinstance(command, tuple):
-            start = ("pip",) if call.name.startswith("pip.") else ()
-            installs = [read_words((*start, *each)) for each in _spelled_out(command)]
-        else:
-            raise NotAnInstall("cannot be told before it runs")
+        installs = installs_of(call, command)
     except NotAnInstall as error:
         yield problem_at(call, "shell", f"{what} {error}")
         return

@@ -40,8 +40,9 @@ class NotAnInstall(ValueError):
 
 @dataclass
 class Install:
-    """What package installs name: packages without a version, paths, addresses, and oddities."""
+    """What package installs name: requirements (of which without a version), paths, addresses."""
 
+    packages: list[str] = field(default_factory=list)
     unpinned: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -177,5 +178,7 @@ def _read_requirement(word: str, found: Install) -> None:
             found.unpinned.append(address)
     elif "/" in word or word.startswith(".") or word.endswith(ARCHIVES):
         found.paths.append(re.sub(r"\[[^\]]*\]$", "", word))
-    elif not PINNED.fullmatch(word) or word.endswith("*"):
-        found.unpinned.append(word)
+    else:
+        found.packages.append(word)
+        if not PINNED.fullmatch(word) or word.endswith("*"):
+            found.unpinned.append(word)

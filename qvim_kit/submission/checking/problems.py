@@ -31,6 +31,7 @@ RULES = {
     "oversized": "outputs are small",
     "syntax": "every code cell is Python, as IPython reads it",
     "undefined": "ROOT_PATH, DATA_PATH, QBVIM_MODEL and every other name are defined",
+    "import": "what is imported is installed, or installed by the notebook",
     "model": "QBVIM_MODEL is an object with compute_similarities(items, queries)",
     "input": "nothing is asked, as a run has nobody to answer",
     "answers": "the model does not read which item a query imitates",

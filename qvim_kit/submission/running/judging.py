@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from qvim_kit.submission.checking.imports import install_remedy
 from qvim_kit.submission.pages import printable
 from qvim_kit.submission.running.limits import Limits
 from qvim_kit.submission.running.stages import StageError
@@ -56,12 +57,21 @@ def _raised(ending: Ending, notebook: NotebookNode) -> StageError:
     if inner != outer:
         where += f", called from {_cell(notebook, outer)}"
     name, text = printable(str(last.get("name"))), printable(str(last.get("text", "")))
-    problems = one_line(text)
+    problems = one_line(text) + _remedy(name, text)
     found = f"{name}: {problems}" if problems else name
     details = text if "\n" in text.strip() else ""
     if name == "SimilarityError" and inner == outer and _is_protected(notebook, outer):
         return StageError("scores", f"{problems} (found in {where})", details)
     return StageError("cells", f"{where}: {found}", details)
+
+
+def _remedy(name: str, text: str) -> str:
+    """What to do for a package that was not there."""
+    lacking = re.fullmatch(r"No module named '(\w+)'", text)
+    if name != "ModuleNotFoundError" or not lacking:
+        return ""
+    module = lacking[1]
+    return f"; {install_remedy(module)}; if {module}.py is your own, put its code into a cell"
 
 
 def _blank_lines(notebook: NotebookNode, index: int) -> int:

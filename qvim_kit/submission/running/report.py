@@ -41,6 +41,7 @@ def to_dict(run: Run) -> dict:
         "exit_code": run.code,
         "reason": run.reason or None,
         "details": run.details or None,
+        "check": run.check.summary(),
         "started": run.started.isoformat(timespec="seconds"),
         "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
         "cells": run.cells,

@@ -45,6 +45,7 @@ def to_html(run: Run, facts: dict) -> str:
         head,
         paragraph(f"{when}. {ISOLATED if run.isolate else NO_SANDBOX}", "note"),
         section("What went wrong", f"<pre>{escape(run.details)}</pre>" if run.details else ""),
+        section("What is wrong with the notebook itself", _checked(run)),
         _numbers(run, facts),
         section("Stages", _stages(run), _cells(run), _used(run)),
         section("The log's last lines", _log(run)),
@@ -79,6 +80,12 @@ def _numbers(run: Run, facts: dict) -> str:
             section("The number that the notebook itself shows", _own_number(facts["shown"])),
         ]
     )
+
+
+def _checked(run: Run) -> str:
+    rows = [(p.severity, p.where, p.message, p.remedy) for p in run.check]
+    note = "Found by `qvim submission check`, without running it; the run went on all the same."
+    return table(("", "where", "problem", "remedy"), rows) + paragraph(note, "note") if rows else ""
 
 
 def _measured(name: str, row: pd.Series) -> tuple[str, str, str]:

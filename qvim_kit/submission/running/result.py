@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from qvim_kit.submission.checking import Problems
 from qvim_kit.submission.pages import printable
+from qvim_kit.submission.running.judging import joined
 from qvim_kit.submission.running.limits import Limits, Usage
 from qvim_kit.submission.running.scoring import Score
 
@@ -22,6 +24,7 @@ class Run:
         notebook, output: the participant's file, and the folder with what the run left.
         data, root: DATA_PATH, and ROOT_PATH or None if it was a folder for this run only.
         limits, isolate: what it was allowed.
+        check: what is wrong with the notebook as far as that is told without running it.
         started: when, UTC.
         stage, reason, details: where and why it failed; "" if it passed.
         code: exit code of the stage, or 0.
@@ -39,6 +42,7 @@ class Run:
     root: Path | None
     limits: Limits
     isolate: bool
+    check: Problems
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     stage: str = ""
     reason: str = ""
@@ -67,6 +71,15 @@ class Run:
     @property
     def log(self) -> Path:
         return self.output / "log.txt"
+
+    @property
+    def checked(self) -> str:
+        """One line: the errors that were found without running it; "" if there are none."""
+        errors = [f"{p.where}: {p.message}" for p in self.check if p.severity == "error"]
+        if not errors:
+            return ""
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        return printable(f"check: {count}: {joined(errors, len(errors))}; see the report")
 
     @property
     def headline(self) -> str:

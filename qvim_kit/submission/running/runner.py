@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qvim_kit.datasets import DATASETS
+from qvim_kit.submission.checking import check
 from qvim_kit.submission.notebook import OUTPUT
 from qvim_kit.submission.running.isolation import check_isolation, environment, isolated
 from qvim_kit.submission.running.judging import first_line, judge
 from qvim_kit.submission.running.kept import KeptText, remove, set_aside
 from qvim_kit.submission.running.limits import Limits
+from qvim_kit.submission.running.report_page import ISOLATED, NO_SANDBOX
 from qvim_kit.submission.running.result import Run
 from qvim_kit.submission.running.scoring import (
     check_unchanged,
@@ -65,12 +67,13 @@ def run_submission(
         root: ROOT_PATH, kept afterwards; by default a fresh folder that is removed.
         limits: at which the run is ended.
         isolate: run under bubblewrap, without network, system read-only.
-        say: takes a line for each cell.
+        say: takes a line for each cell, and before them one on what the code may do.
 
     Raises `ValueError` for arguments with which no run can be made; whatever the submission does
     is told by the `Run`.
     """
     run = _prepared(notebook, data, output, root, limits, isolate)
+    say(ISOLATED if isolate else NO_SANDBOX)
     work = Path(tempfile.mkdtemp(prefix="qvim-run-")).resolve()
     try:
         _attempt(run, work, say)
@@ -105,7 +108,7 @@ def _prepared(notebook, data, output, root, limits: Limits, isolate: bool) -> Ru
     for folder in filter(None, (output, root)):
         folder.mkdir(parents=True, exist_ok=True)
     (output / "log.txt").write_bytes(b"")
-    return Run(notebook, output, data, root, limits, isolate)
+    return Run(notebook, output, data, root, limits, isolate, check(notebook))
 
 
 def _attempt(run: Run, work: Path, say: Callable[[str], None]) -> None:
