@@ -181,7 +181,7 @@ def test_a_learned_temperature_stays_in_bounds_and_can_return():
     torch.testing.assert_close(loss(queries, items, labels), nt_xent(queries, items, labels))
     with torch.no_grad():
         loss.log_temperature.fill_(-50.0)
-    assert "temperature=1.9" in repr(loss) and loss.log_temperature == -50  # looking changes nothing
+    assert "temperature=1.9" in repr(loss) and loss.log_temperature == -50  # looks only
     loss(queries, items.flip(0)).backward()  # the wrong items: a higher τ costs less
     assert loss.temperature.item() == pytest.approx(0.01)
     torch.optim.SGD(loss.parameters(), lr=0.01).step()
