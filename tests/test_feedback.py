@@ -229,6 +229,17 @@ def test_a_line_that_says_nothing_is_reported(log, line):
     assert [damaged.number for damaged in log.damaged] == [2]
 
 
+def test_what_is_taken_back_was_not_said(log):
+    for verdict in ("right", "taken back"):
+        say(log, query="slip", verdict=verdict)
+    say(log, query="given up", verdict="wrong", chosen=None)
+    for verdict in ("right", "taken back", "right"):
+        say(log, query="found", verdict=verdict)
+    numbers = log.numbers()
+    assert (numbers.counts["judgements"], numbers.counts["queries"]) == (6, 2)
+    assert numbers.systems.loc["one", "MRR"] == (0 + 1 / 2) / 2
+
+
 def test_kinds_of_later_versions_pass(log):
     log.append("applause", loudness=3)
     say(log)

@@ -102,7 +102,7 @@ def test_progress_is_shown_and_the_state_at_the_end(library, log, monkeypatch):
     done = [(state["done"], state["total"]) for state in seen if state["total"]]
     assert done and done[-1] == (18, 18) and done == sorted(done)
     last = widget._index
-    assert last["text"] == "18 sounds in 3 categories, indexed with spectrum"
+    assert last["text"] == "18 sounds in 3 classes, indexed with spectrum"
     assert last["classes"] == [("Hum", 6), ("Tone", 6), ("Whistle", 6)] and not last["warning"]
 
 
@@ -116,7 +116,12 @@ def test_the_filter_comes_before_the_ranking(widget):
     ask(widget, "filter", text="_3", classes=["Hum", "Tone"])
     assert set(names(widget)) == {"Hum/Hum_3.wav", "Tone/Tone_3.wav"}
     ask(widget, "filter", text="nothing like it", classes=[])
-    assert names(widget) == [] and "None of 18 sounds passes" in widget._results["text"]
+    assert names(widget) == []
+    assert widget._results["text"] == "No name holds “nothing like it”: clear the name filter."
+    ask(widget, "filter", text="hum_1", classes=["Tone"])
+    assert "the class Tone holds “hum_1”: clear the name filter, or" in widget._results["text"]
+    ask(widget, "filter", text="", classes=["Gone", "Lost"])
+    assert widget._results["text"].endswith("in these classes: press “All classes”.")
     ask(widget, "filter", text="", classes=[])
     assert len(names(widget)) == 10
 
@@ -194,6 +199,49 @@ def test_none_of_these_is_stored(widget, log):
     assert (event["chosen"], event["verdict"]) == (None, "wrong")
 
 
+def test_a_mark_pressed_again_is_taken_back(widget, log):
+    widget.add(hum(420), WIDE)
+    before, sound = names(widget), names(widget)[5]
+    for _ in range(2):
+        ask(widget, "mark", panel="", name=sound, verdict="right")
+    assert names(widget) == before and not widget._query.marks
+    assert [(e["chosen"], e["verdict"]) for e in events(log)] == [
+        (sound, "right"),
+        (sound, "taken back"),
+    ]
+    numbers = widget.feedback.numbers()
+    assert numbers.counts["queries"] == 0 and numbers.systems.empty
+    sound = before[0]
+    ask(widget, "mark", panel="", name=sound, verdict="right")
+    ask(widget, "mark", panel="", name=sound, verdict="wrong")  # another word, not the same again
+    assert widget._query.marks == {sound: "wrong"} and events(log)[-1]["verdict"] == "wrong"
+
+
+def test_none_of_these_replaces_a_mark_and_is_taken_back(widget, log):
+    widget.add(hum(420), WIDE)
+    before, right = names(widget), names(widget)[2]
+    ask(widget, "mark", panel="", name=right, verdict="right")
+    wrong = names(widget)[5]
+    ask(widget, "mark", panel="", name=wrong, verdict="wrong")
+    ask(widget, "none_right")
+    assert widget._results["none"] and "None of these: stored" in widget._results["judge"]
+    assert widget._query.marks == {wrong: "wrong"}
+    ask(widget, "mark", panel="", name=right, verdict="right")
+    assert not widget._results["none"]  # one of these, after all
+    for pressed in (True, False, True):
+        ask(widget, "none_right")
+        assert widget._results["none"] == pressed
+    said = [(e["chosen"], e["verdict"]) for e in events(log)]
+    back, none = (right, "taken back"), (None, "wrong")
+    assert said == [
+        *[(right, "right"), (wrong, "wrong"), back, none],
+        *[(right, "right"), back, none, (None, "taken back"), none],
+    ]
+    assert widget.feedback.numbers().counts["without a right sound"] == 1
+    widget.add(hum(420), WIDE)
+    assert not widget._results["none"] and names(widget) == before
+
+
 @pytest.mark.parametrize(
     "mark",
     [
@@ -218,12 +266,14 @@ def test_two_systems_stay_hidden_until_one_marks_the_right_sound(two, log):
     assert [panel["label"] for panel in panels] == ["A", "B"]
     assert [panel["system"] for panel in panels] == [None, None]
     assert "hidden" in two._results["judge"]
+    assert {row["score"] for panel in panels for row in panel["rows"]} == {None}
     ask(two, "mark", panel="A", name=names(two)[3], verdict="wrong")
     assert two._results["panels"][0]["system"] is None
     rankings = names(two, 0), names(two, 1)
     ask(two, "mark", panel="B", name=names(two, 1)[0], verdict="right")
     a, b = (panel["system"] for panel in two._results["panels"])
     assert {a, b} == {"fine", "coarse"}
+    assert all(row["score"] <= 1 for panel in two._results["panels"] for row in panel["rows"])
     assert two._results["judge"] == f"You chose B: A is {a} and B is {b}."
     event = events(log)[1]
     assert (event["panel"], event["system"], event["other_system"]) == ("B", b, a)
@@ -507,6 +557,7 @@ def test_trials_are_rated_one_after_the_other(listening):
         trial = panel._trial
         assert (trial["number"], trial["total"]) == (number, 2) and panel._standings == []
         assert not {"fine", "coarse"} & set(json.dumps(trial).split('"'))  # blind
+        assert "query" not in json.dumps(trial)  # a file's name may tell its class
         wav, rate = soundfile.read(
             io.BytesIO(ask(panel, "hear", trial=trial["id"], label="query")["buffers"][0])
         )

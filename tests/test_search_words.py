@@ -7,7 +7,7 @@ import pytest
 from stand_ins import WIDE, Spectrum, ask, hum, names, write_hums
 
 from qvim_kit.search import SoundIndex
-from qvim_kit.widgets import SearchByVoice, choices
+from qvim_kit.widgets import SearchByVoice, choices, words
 from qvim_kit.widgets.words import lists_for, together
 
 PITCHES = {"low": 150, "middle": 500, "high": 1_500}
@@ -134,6 +134,11 @@ def test_a_system_that_reads_may_be_alone(library, tmp_path):
 def test_without_a_system_that_reads_one_line_says_how_to_get_one(library, tmp_path, monkeypatch):
     alone = SearchByVoice(library, Spectrum("voice"), feedback=tmp_path / "m", examples={})
     alone.wait(WAIT)
+    monkeypatch.setattr(words, "PACKAGES", ("json",))
+    alone._show_words()
+    assert "model that reads them is missing: run notebook 07" in alone._words["hint"]
+    monkeypatch.setattr(words, "PACKAGES", ("json", "not_installed"))
+    alone._show_words()
     for part in ('pip install "qvim-kit[language]"', "notebook 07", "pass my-words in systems"):
         assert part in alone._words["hint"]
     with pytest.raises(RuntimeError, match="run notebook 07"):

@@ -20,6 +20,8 @@ import numpy as np
 from qvim_kit.audio import LOWEST_RATE
 from qvim_kit.paths import beside
 
+TAKEN_BACK = "taken back"  # the verdict that leaves a sound, or "none of these", unsaid
+VERDICTS = ("right", "wrong", TAKEN_BACK)
 FULL_SCALE = 2**23  # of 24 bits: what FLAC keeps, and all that float32 below 1 can tell
 
 
@@ -77,7 +79,7 @@ def _problems_of_feedback(event: dict) -> list[str]:
         for name, right, what in (
             ("system", _is_name(event.get("system")), "the name of a system"),
             ("ranking", _are_names(event.get("ranking")), "a list of names"),
-            ("verdict", event.get("verdict") in ("right", "wrong"), "'right' or 'wrong'"),
+            ("verdict", event.get("verdict") in VERDICTS, f"one of {VERDICTS}"),
             ("panel", event.get("panel") in (None, "A", "B"), "'A', 'B' or None"),
         )
         if not right

@@ -107,7 +107,8 @@ class FeedbackLog:
             system: whose results these are.
             ranking: names of the sounds as they were shown, best first.
             chosen: the sound that the verdict is about; None with "wrong": none of these is right.
-            verdict: "right" or "wrong".
+            verdict: "right", "wrong", or "taken back": what was said of ``chosen`` before holds
+                no longer. The last verdict on a sound counts.
             keep_audio: store the recording, too, as 24-bit FLAC: only where the speaker agreed.
             panel, other_system: which of two panels side by side, and whose the other one is.
             other_ranking: what the other panel showed; it makes this judgement count for both

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from qvim_kit.search.events import TAKEN_BACK
 from qvim_kit.search.judging import Standings, head_to_head, mean_scores
 
 
@@ -22,6 +23,7 @@ def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -
     - A system's reciprocal rank for a query is 1 / the best rank of a right sound in the
       ranking that it showed *first*: later ones have learnt from the marks. Rankings that are
       stored as ``reranked`` do not count at all.
+    - What was taken back was not said: a query of which nothing else is left does not count.
     - It is 0 where no right sound was shown: searches that ended in "wrong" count, too, or who
       gives up would leave the mean as it is. Beyond what was shown nothing is known, so the MRR
       is a lower bound.
@@ -33,7 +35,8 @@ def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -
     systems: pooling, Manning, Raghavan & Schütze, Introduction to Information Retrieval, 8.5.
     """
     first: dict[tuple[str, str], list[str]] = {}  # (query, system) → the ranking shown first
-    verdicts: dict[str, dict[str, str]] = defaultdict(dict)  # query → sound → last verdict
+    # Query → sound, or None for all that were shown → last verdict.
+    verdicts: dict[str, dict[str | None, str]] = defaultdict(dict)
     seen_in: dict[tuple[str, str], tuple[str, str]] = {}  # (query, sound) → its and the other panel
     count = 0
     for number, event in enumerate(events):
@@ -46,11 +49,12 @@ def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -
             first.setdefault((query, event["system"]), event["ranking"])
             if event.get("other_ranking") is not None:
                 first.setdefault((query, event["other_system"]), event["other_ranking"])
-        if event.get("chosen") is not None:
-            verdicts[query][event["chosen"]] = event["verdict"]
-            if event.get("other_system") is not None:
-                panels = (event["system"], event["other_system"])
-                seen_in[query, event["chosen"]] = panels
+        chosen = event.get("chosen")
+        verdicts[query][chosen] = event["verdict"]
+        if chosen is not None and event.get("other_system") is not None:
+            seen_in[query, chosen] = (event["system"], event["other_system"])
+    unsaid = {query for query, said in verdicts.items() if set(said.values()) == {TAKEN_BACK}}
+    first = {key: ranking for key, ranking in first.items() if key[0] not in unsaid}
     right = {q: {s for s, v in sounds.items() if v == "right"} for q, sounds in verdicts.items()}
     rows = [
         (query, system, reciprocal_rank(ranking, right.get(query, set())))

@@ -32,6 +32,7 @@ class Query:
         words: what was typed, or "".
         embeddings: (system, words or "" for the voice) → (dim,), before any mark.
         marks: name of a sound → "right" or "wrong".
+        none: whether it was said that none of the results is right.
     """
 
     name: str = ""
@@ -41,6 +42,7 @@ class Query:
     words: str = ""
     embeddings: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    none: bool = False
 
     @property
     def kind(self) -> str:

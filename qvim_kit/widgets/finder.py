@@ -196,7 +196,7 @@ def _warm_up(index: SoundIndex) -> None:
 def _ready(indexes: dict[str, SoundIndex], warnings: list[str]) -> Status:
     first = next(iter(indexes.values()))
     classes = first.sounds["class"].nunique()
-    several = f" in {classes} categories" if classes > 1 else ""
+    several = f" in {classes} classes" if classes > 1 else ""
     text = f"{counted(len(first), 'sound')}{several}, indexed with {' and '.join(indexes)}"
     errors = [str(error) for error in first.errors]
     if errors:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qvim_kit.search.events import TAKEN_BACK
+
 if TYPE_CHECKING:
     import os
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Marking:
-    """Marks sounds as right or wrong; `search.SearchByVoice` is one of these."""
+    """Marks sounds as right or wrong, and takes marks back; `search.SearchByVoice` is one."""
 
     _feedback: FeedbackLog | str | os.PathLike | None
     _answers: dict[str, Answer]
@@ -44,19 +46,34 @@ class Marking:
             system = self._panels.system_of(label)
             if system not in self._answers or name not in set(self.results[system]["name"]):
                 raise ValueError(f"{name!r} is not among the results any more. Search again.")
-            self._record(system, label, name, verdict)
-            self._query.marks[name] = verdict
-            if verdict == "right":
-                self._panels.choose(label)
+            marks = self._query.marks
+            if marks.get(name) == verdict:  # pressed again
+                self._record(system, label, name, TAKEN_BACK)
+                del marks[name]
+            else:
+                self._record(system, label, name, verdict)
+                marks[name] = verdict
+                if verdict == "right":
+                    self._query.none = False
+                    self._panels.choose(label)
             self._rank()
 
     def _do_none_right(self, content: dict, buffers: Buffers) -> None:
         with self._lock:
             if not self._answers:
                 raise ValueError("There are no results. Search first.")
-            self._record(self._panels.systems[0], self._panels.labels[0], None, "wrong")
+            query, place = self._query, (self._panels.systems[0], self._panels.labels[0])
+            if query.none:  # pressed again
+                self._record(*place, None, TAKEN_BACK)
+                query.none = False
+                return self._show_results()
+            for name in [name for name, verdict in query.marks.items() if verdict == "right"]:
+                self._record(*place, name, TAKEN_BACK)
+                del query.marks[name]
+            self._record(*place, None, "wrong")
+            query.none = True
             self._panels.choose("neither")
-            self._show_results()
+            self._rank()
 
     def _record(self, system: str, label: str, name: str | None, verdict: Any) -> None:
         query = self._query

@@ -50,7 +50,6 @@ class RatingPanel(Asked):
                 "id": trial.id,
                 "number": done + 1,
                 "total": total,
-                "query": trial.query_id,
                 "labels": [sound.label for sound in trial.sounds],
             }  # fmt: skip
             self._standings = [] if trial else self._table()

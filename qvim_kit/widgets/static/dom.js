@@ -78,6 +78,10 @@ export function duration(value, digits = 1) {
   return `${hours}:${two(minutes)}:${two(whole % 60)} h`;
 }
 
+// A button that is off, but keeps the keyboard's place, which a disabled one loses.
+export const turnOff = (control, off) => control.setAttribute("aria-disabled", String(off));
+export const isOff = (control) => control.getAttribute("aria-disabled") === "true";
+
 // Redraw without losing the keyboard's place: the element with the same data-key gets the focus.
 export function keepingFocus(root, draw) {
   const held = root.contains(document.activeElement) && document.activeElement.dataset.key;
@@ -89,7 +93,9 @@ export function keepingFocus(root, draw) {
 // means a dark page.
 export function followTheme(root, redraw) {
   const apply = () => {
-    const [r, g, b] = getComputedStyle(root).color.match(/[\d.]+/g).map(Number);
+    const color = getComputedStyle(root).color.match(/[\d.]+/g);
+    if (!color) return void delete root.dataset.theme; // not in the page: it has no colour
+    const [r, g, b] = color.map(Number);
     root.dataset.theme = 0.3 * r + 0.6 * g + 0.1 * b > 127 ? "dark" : "light";
     redraw();
   };
@@ -99,8 +105,11 @@ export function followTheme(root, redraw) {
   observer.observe(document.documentElement, watched);
   const media = matchMedia("(prefers-color-scheme: dark)");
   media.addEventListener("change", apply);
-  requestAnimationFrame(apply);
-  return () => (observer.disconnect(), media.removeEventListener("change", apply));
+  // Once it is in the page, and again after it was not.
+  const arrival = new ResizeObserver(() => root.dataset.theme || apply());
+  arrival.observe(root);
+  return () => (observer.disconnect(), arrival.disconnect(),
+    media.removeEventListener("change", apply));
 }
 
 // Ask Python and wait for its answer. Every view of a widget hears every answer; the random part

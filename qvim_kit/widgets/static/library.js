@@ -1,5 +1,6 @@
 // What is searched: the library, its index, the systems, and the filter before ranking.
-import { button, h, icon, keepingFocus, labelled, uniqueId, watch } from "./dom.js";
+import { button, h, icon, isOff, keepingFocus, labelled, turnOff, uniqueId, watch }
+  from "./dom.js";
 
 const FOLDER = "folder"; // the choice that needs a path
 
@@ -33,7 +34,7 @@ export function libraryPanel({ model, ask }) {
   };
   first.onchange = second.onchange = sendSystems;
   blind.onchange = sendSystems;
-  again.onclick = () => ask("reindex");
+  again.onclick = () => isOff(again) || ask("reindex");
 
   const options = (names) => names.map(([value, label]) => h("option", { value }, label));
 
@@ -63,7 +64,7 @@ export function libraryPanel({ model, ask }) {
     state.dataset.kind = failed ? "error" : index.warning ? "warning" : "plain";
     state.title = index.warning;
     again.lastChild.textContent = failed ? "Try again" : "Re-index";
-    again.disabled = busy;
+    turnOff(again, busy);
     bar.style.visibility = busy ? "visible" : "hidden"; // its place stays: nothing jumps
     if (busy && index.total) [bar.max, bar.value] = [index.total, index.done];
     else bar.removeAttribute("value");
@@ -81,9 +82,8 @@ export function libraryPanel({ model, ask }) {
 export function filterPanel({ model, ask }) {
   const text = h("input", { type: "search", class: "qv-input", placeholder: "all names",
     spellcheck: "false" });
-  const clear = button({}, "All categories");
-  const categories = h("div",
-    { class: "qv-categories", role: "group", "aria-label": "Categories" });
+  const clear = button({}, "All classes");
+  const chips = h("div", { class: "qv-classes", role: "group", "aria-label": "Classes" });
   let wanted = model.get("_filter"); // ahead of Python's while a wish is on its way
   let wishes = 0;
   let waiting; // one search for a word, not one for each letter
@@ -100,7 +100,7 @@ export function filterPanel({ model, ask }) {
     clearTimeout(waiting);
     waiting = setTimeout(send, 250);
   };
-  clear.onclick = () => send({ classes: [] });
+  clear.onclick = () => isOff(clear) || send({ classes: [] });
   const answered = () => {
     if (wishes) return;
     wanted = model.get("_filter");
@@ -112,16 +112,16 @@ export function filterPanel({ model, ask }) {
     const { classes } = wanted;
     const known = model.get("_index").classes;
     element.hidden = !known.length && !text.value;
-    clear.disabled = !classes.length;
+    turnOff(clear, !classes.length);
     clear.hidden = known.length < 2;
-    keepingFocus(categories, () => categories.replaceChildren(...(known.length < 2 ? [] : known)
+    keepingFocus(chips, () => chips.replaceChildren(...(known.length < 2 ? [] : known)
       .map(([name, count]) => {
         const on = classes.includes(name);
         const others = classes.filter((other) => other !== name);
         return h("button", { type: "button", class: "qv-chip", "aria-pressed": String(on),
           "data-key": `class-${name}`,
           onclick: () => send({ classes: on ? others : [...classes, name] }) },
-        name || "no category", " ", h("small", {}, String(count)));
+        name || "no class", " ", h("small", {}, String(count)));
       })));
   }
 
@@ -132,7 +132,7 @@ export function filterPanel({ model, ask }) {
     shown = known;
   };
   const element = h("section", { class: "qv-filter", "aria-label": "Filter" },
-    h("div", { class: "qv-row" }, labelled("Names with", text), clear), categories);
+    h("div", { class: "qv-row" }, labelled("Names with", text), clear), chips);
   const close = watch(model, { _filter: answered, _index: ifClasses });
   answered();
   return { element, close };

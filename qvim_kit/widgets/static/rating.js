@@ -19,7 +19,7 @@ export function ratingWidget({ model, el }) {
         icon("play"), icon("pause"), title);
     };
 
-    function showTrial({ id, number, total, query, labels }) {
+    function showTrial({ id, number, total, labels }) {
       const ratings = {};
       const store = button({ class: "qv-main", disabled: true }, "Store and go on");
       const rows = labels.map((label) => {
@@ -49,9 +49,8 @@ export function ratingWidget({ model, el }) {
         }
       };
       element.replaceChildren(
-        h("p", { class: "qv-muted", role: "status" }, `Trial ${number} of ${total}`),
-        h("div", { class: "qv-row" }, hear("query", "The imitation"),
-          h("span", { class: "qv-muted" }, query)),
+        h("p", { class: "qv-muted", role: "status" }, `Imitation ${number} of ${total}`),
+        h("div", { class: "qv-row" }, hear("query", "The imitation")),
         h("p", {}, "How well does each sound match what was imitated? 0 is not at all, "
           + "100 is exactly it."),
         ...rows, h("div", { class: "qv-row" }, store), told());

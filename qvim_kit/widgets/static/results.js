@@ -15,7 +15,7 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     title: "Marks are stored in a file on this computer with a fingerprint of your recording and "
       + "your words, and the recording itself only if you tick this",
   }, keep, h("label", { for: keep.id }, "keep my recording"));
-  const none = button({}, icon("wrong"), "None of these");
+  const none = button({ class: "qv-none" }, icon("wrong"), "None of these");
   const judge = h("p", { class: "qv-judge" });
   const panels = h("div", { class: "qv-panels" });
   const more = button({}, "Show more");
@@ -40,18 +40,25 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     }
   }
 
+  function scoreOf(score, part, title) {
+    const share = Math.min(1, Math.max(0, part));
+    return h("div", { class: "qv-score", title }, h("span", {}, score.toFixed(3)),
+      h("div", { class: "qv-scorebar" }, h("div", { style: `width: ${100 * share}%` })));
+  }
+
   function rowOf(row, { label, fused, rows }) {
     const { name, file } = row;
     const best = Math.max(1e-6, ...rows.map((other) => other.score));
     const key = (what) => ({ "data-key": `${label}-${name}-${what}` });
-    const mark = (verdict, says) => iconButton(verdict, `${says}: ${file}`,
+    const where = label && `, list ${label}`;
+    const mark = (verdict, says) => iconButton(verdict, `${says}: ${file}${where}`,
       () => ask("mark", { panel: label, name, verdict }),
       { ...key(verdict), "aria-pressed": String(row.mark === verdict), title: says,
         class: `qv-${verdict}` });
     const picture = h("img", { class: "qv-picture", alt: "", "data-picture": name });
     if (pictures.get(name)) picture.src = pictures.get(name);
     const play = h("button", { type: "button", class: "qv-hear", "data-sound": `sound-${name}`,
-      ...key("hear"), "aria-label": `Play ${file}`, onclick: () => hear(row) },
+      ...key("hear"), "aria-label": `Play ${file}${where}`, onclick: () => hear(row) },
     picture, h("span", { class: "qv-disc" }, icon("play"), icon("pause")));
     const about = h("div", { class: "qv-about" },
       h("strong", { title: name }, file),
@@ -59,13 +66,12 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
         row.class ? h("span", { class: "qv-class" }, row.class) : null,
         duration(row.seconds)),
       h("span", { class: "qv-path", title: row.path }, h("bdi", {}, row.path)));
-    const share = Math.min(1, Math.max(0, fused ? row.score / best : row.score));
-    const score = h("div", { class: "qv-score", title: fused ? FUSED : COSINE },
-      h("span", {}, row.score.toFixed(3)),
-      h("div", { class: "qv-scorebar" }, h("div", { style: `width: ${100 * share}%` })));
-    const similar = iconButton("similar", `More like ${file}`,
+    const score = row.score === null // it would tell the systems apart
+      ? h("div", { class: "qv-score", title: "Hidden until you choose" })
+      : scoreOf(row.score, fused ? row.score / best : row.score, fused ? FUSED : COSINE);
+    const similar = iconButton("similar", `More like ${file}${where}`,
       () => ask("similar", { name }), { ...key("similar"), title: "More like this" });
-    const save = iconButton("download", `Download ${file}`, () => download(row),
+    const save = iconButton("download", `Download ${file}${where}`, () => download(row),
       { ...key("download"), title: "Download" });
     const actions = [similar, save, mark("right", "This is it"), mark("wrong", "Not this")];
     return h("li", { class: "qv-result", "data-mark": row.mark ?? "" },
@@ -85,6 +91,9 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     const results = model.get("_results");
     const { panels: lists } = results;
     const shown = lists.some((panel) => panel.rows.length);
+    // A filter that nothing passes leaves the page as high as it is.
+    const { height } = panels.getBoundingClientRect();
+    panels.style.minHeight = lists.length && !shown ? `${height}px` : "";
     keepingFocus(panels, () => panels.replaceChildren(...lists.map(panelOf)));
     panels.dataset.count = String(lists.length);
     const since = sinceStop(results);
@@ -92,6 +101,7 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     judge.textContent = results.judge;
     judge.hidden = !results.judge;
     keep.checked = model.get("_keep_audio");
+    none.setAttribute("aria-pressed", String(Boolean(results.none)));
     keeping.hidden = none.hidden = !shown;
     more.hidden = !results.more;
     player.show();
