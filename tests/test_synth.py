@@ -204,6 +204,12 @@ def test_track_hears_noise_as_unvoiced_and_silence_as_nothing():
     assert np.isfinite(np.array(silent)).all()
 
 
+def test_one_voiced_frame_or_none_still_has_a_pitch():
+    noise = 0.1 * np.random.default_rng(1).standard_normal(RATE).astype(np.float32)
+    for wave in (noise, noise[:400], np.zeros(RATE, np.float32)):
+        assert (track(wave).pitch_hz > 30).all()
+
+
 @pytest.mark.parametrize(
     ("wave", "found"),
     [

@@ -51,7 +51,9 @@ def track(wave: np.ndarray) -> Tracks:
     voicing = voicing * (loudness > 0.003 * loudness.max() + 1e-6)
     # The pitch of voiced frames, freed of stray octaves, is carried over the others.
     voiced = np.flatnonzero(voicing > 0.5) if voicing.max() > 0.5 else np.arange(1)
-    tidy = scipy.ndimage.median_filter(np.log2(pitch[voiced]), 5, mode="nearest")
+    # Not by SciPy's median filter, which in 1.15 makes 0 of a single value.
+    around = np.pad(np.log2(pitch[voiced]), 2, mode="edge")
+    tidy = np.median(np.lib.stride_tricks.sliding_window_view(around, 5), axis=-1)
     pitch = 2 ** np.interp(np.arange(len(pitch)), voiced, tidy)
     brightness = np.maximum(brightness, 20)
     return Tracks(
