@@ -59,7 +59,7 @@ def words_hint(systems: Systems, chosen: Sequence[str]) -> str:
     if readers:
         return f"To search by words, choose {' or '.join(readers)} above."
     absent = any(importlib.util.find_spec(package) is None for package in PACKAGES)
-    then = "rerun this cell and choose it above" if systems.usual else "pass my-words in systems"
+    then = "start this anew and choose it above" if systems.usual else "pass my-words in systems"
     return (
         "To search by words, a model that reads them is missing: "
         f"{INSTALL if absent else ''}run notebook 07, which trains one, and {then}."
