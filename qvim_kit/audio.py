@@ -192,10 +192,10 @@ def _decode(path: Path, duration: float | None) -> tuple[np.ndarray, int]:
         channels = channels[: max(1, int(duration * rate))]
     if not np.isfinite(channels).all():
         raise AudioError(path, "holds NaN or infinite samples; export it again")
-    return _mono(channels), rate
+    return mono(channels), rate
 
 
-def _mono(channels: np.ndarray) -> np.ndarray:
+def mono(channels: np.ndarray) -> np.ndarray:
     """The mean of all channels, (samples, channels) → (samples,)."""
     if channels.shape[1] == 1:
         return channels[:, 0]

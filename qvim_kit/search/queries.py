@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qvim_kit.audio import LOWEST_RATE, fit
+from qvim_kit.audio import LOWEST_RATE, fit, mono
 
 if TYPE_CHECKING:
     from qvim_kit.systems import EmbeddingSystem
@@ -83,7 +83,7 @@ def _fitted(
         waveform = waveform / np.float32(-float(np.iinfo(waveform.dtype).min))
     waveform = waveform.astype(np.float32)
     if waveform.ndim == 2:
-        waveform = waveform.mean(axis=1)
+        waveform = mono(waveform)
     if not np.isfinite(waveform).all():
         raise ValueError("query: the waveform holds NaN or infinite numbers; record it again")
     if rate != wanted_rate:

@@ -17,7 +17,7 @@ import numpy as np
 
 from qvim_kit.audio import AudioError, AudioErrors, load_audio, prepare
 from qvim_kit.downloads.locks import locked
-from qvim_kit.paths import cache_folder
+from qvim_kit.paths import beside, cache_folder
 
 VERSION = 1  # of the files' format
 AT_ONCE = 64  # files decoded before they are written
@@ -210,9 +210,8 @@ class WaveformCache:
             "clips": self._clips,
             "files": self._files,
         }
-        part = self.folder / f"index.{os.getpid()}.part"
-        part.write_text(json.dumps(index), encoding="utf-8")
-        os.replace(part, self.folder / "index.json")
+        with beside(self.folder / "index.json") as part:
+            part.write_text(json.dumps(index), encoding="utf-8")
 
 
 def to_int16(waveform: np.ndarray) -> tuple[np.ndarray, float]:

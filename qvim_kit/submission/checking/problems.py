@@ -126,7 +126,7 @@ class Problems(list):
     def headline(self) -> str:
         """File, number of problems and template, in one line."""
         origin = f" (made from the {self.template} template)" if self.template else ""
-        counts = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
+        counts = f"{number_of(self.errors, 'error')}, {number_of(self.warnings, 'warning')}"
         name = printable(os.fsencode(self.path).decode("utf-8", "replace"))
         return f"{name}: {counts if self else 'no problems found'}{origin}"
 
@@ -165,5 +165,6 @@ def problem_at(
     return Problem(place.cell, place.line, rule, message, remedy or REMEDIES[rule], severity)
 
 
-def _count(number: int, noun: str) -> str:
+def number_of(number: int, noun: str) -> str:
+    """A number of things in words: 1 error, 2 errors."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

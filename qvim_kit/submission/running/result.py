@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from qvim_kit.submission.checking import Problems
+from qvim_kit.submission.checking.problems import number_of
 from qvim_kit.submission.pages import printable
 from qvim_kit.submission.running.judging import joined
 from qvim_kit.submission.running.limits import Limits, Usage
@@ -78,8 +79,8 @@ class Run:
         errors = [f"{p.where}: {p.message}" for p in self.check if p.severity == "error"]
         if not errors:
             return ""
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        return printable(f"check: {count}: {joined(errors, len(errors))}; see the report")
+        count, found = number_of(len(errors), "error"), joined(errors, len(errors))
+        return printable(f"check: {count}: {found}; see the report")
 
     @property
     def headline(self) -> str:
