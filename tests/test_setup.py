@@ -3,6 +3,7 @@
 import ast
 import functools
 import graphlib
+import importlib.metadata
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,6 +48,15 @@ def test_constraints_pin_every_dependency_to_a_version_it_allows(project):
             continue
         version = pins[requirement.name.lower()]
         assert requirement.specifier.contains(version), f"{text}, pinned to {version}"
+
+
+def test_constraints_can_be_installed_on_the_first_python_they_are_for():
+    """Debian 12 has 3.11.2, which a version pinned on 3.11.7 need not admit."""
+    for distribution in importlib.metadata.distributions():
+        name, version = distribution.metadata["Name"], distribution.version
+        pinned = f"\n{name}=={version} ;" in (ROOT / "constraints.txt").read_text()
+        wanted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
+        assert not pinned or wanted.contains("3.11.0"), f"{name} {version}: Python {wanted}"
 
 
 def test_torch_and_torchaudio_are_one_pair(project):
