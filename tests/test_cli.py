@@ -234,3 +234,11 @@ def test_data_mini_says_where_it_is(capsys):
     assert main(["data", "mini"]) == 0
     out = capsys.readouterr().out
     assert "192 queries, 96 items in 12 classes" in out and "qvim-mini" in out
+
+
+def test_a_log_holds_two_lines_of_a_bar_and_not_ten_a_second(small, tmp_path):
+    folder, _ = small
+    command = [sys.executable, "-m", "qvim_kit.cli", "embed", folder / "Queries", "--system"]
+    command += ["2dft", "-o", tmp_path / "embeddings.npz"]
+    log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert 1 <= log.count("file/s") <= 2, log

@@ -1,6 +1,8 @@
 """`check` as a student meets it: solutions are right, and each mistake has a helpful answer."""
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -272,6 +274,25 @@ def test_a_notebook_shows_the_words_alone():
     except NotYet as error:
         assert error._render_traceback_() == str(error).splitlines()
         assert error.__suppress_context__
+
+
+def test_a_cell_that_python_did_not_understand_is_told_and_not_the_function_before():
+    """In a process of its own, as a shell stays with the process."""
+    cells = [
+        "from qvim_kit.exercises import check",
+        "def mrr(scores, right):\n    raise NotImplementedError",
+        "def mrr(scores, right):\n    return (1",
+        "check('mrr', mrr)",
+        "!true\ndef mrr(scores, right):\n    return 1.0",
+        "check('mrr', mrr)",
+    ]
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
+        f"for cell in {cells}: Shell.instance().run_cell(cell, store_history=True)"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "The cell with mrr has a SyntaxError in its line 2" in out
+    assert "not written yet" not in out and "found 1, expected 0.75" in out
 
 
 @pytest.mark.parametrize(

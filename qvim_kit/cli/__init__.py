@@ -16,6 +16,9 @@ from qvim_kit.cli import data, demo, machine, organiser, search, student, submis
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. What a user can mend prints no traceback."""
     options = _parsed(arguments)
+    if arguments is None and not sys.stderr.isatty():  # a line a minute, not ten a second, in a log
+        os.environ.setdefault("TQDM_MININTERVAL", "60")
+        os.environ.setdefault("TQDM_MAXINTERVAL", "60")
     shown, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         return options.run(options) or 0

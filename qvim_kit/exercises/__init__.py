@@ -21,7 +21,7 @@ from qvim_kit.exercises import (
     rocchio,
     two_dft,
 )
-from qvim_kit.exercises.running import NotYet
+from qvim_kit.exercises.running import NotYet, require_current
 
 __all__ = ["NotYet", "check"]
 
@@ -67,4 +67,5 @@ stand, counted from the highest score? `right` holds its column.
         hint = "; the name comes first, then the function" if swapped else ""
         names = ", ".join(EXERCISES)
         raise ValueError(f"exercise: found {exercise!r}, expected one of {names}{hint}")
+    require_current(answer)
     print("Right:", EXERCISES[exercise](answer))

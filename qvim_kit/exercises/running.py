@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
 import os
+import re
+import sys
 import sysconfig
 import traceback
 import warnings
@@ -75,6 +78,30 @@ def called(function: Callable, *given: object) -> tuple[object, BaseException | 
         ) from None
     except (Exception, SystemExit) as error:
         return None, error
+
+
+def require_current(function: object) -> None:
+    """Check, in a notebook, that the last cell with this function was understood by Python.
+
+    Else the name still stands for what an earlier cell made of it, and the answer would be about
+    code that is on the screen no more.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    if not shell or not (name := getattr(function, "__name__", "")):
+        return
+    begins = re.compile(rf"^(def|class) {re.escape(name)}\b", re.MULTILINE)
+    for cell in reversed(shell.user_ns.get("In", [])):
+        if begins.search(cell):
+            try:
+                ast.parse(shell.transform_cell(cell))
+            except SyntaxError as error:
+                raise NotYet(
+                    f"Not yet. The cell with {name} has a {type(error).__name__} in its line "
+                    f"{error.lineno} ({error.msg}), so that Python kept the {name} of before. "
+                    "Mend it, run that cell, and then this one again."
+                ) from None
+            return
 
 
 def require_takes(function: object, names: list[str]) -> None:
