@@ -475,6 +475,10 @@ def test_search_on_a_page_of_its_own(page, demo, place):
     chooser.set_input_files(place / "broken.wav")
     expect(page.locator(".qv-message")).to_contain_text("broken.wav: cannot be decoded")
     expect(page.locator(".qv-panels")).to_have_css("opacity", "1")  # what is there can be used
+    more, hear = page.get_by_role("button", name="Show more"), page.locator(".qv-hear")
+    more.press("Enter")
+    expect(more).to_be_hidden()
+    expect(hear.nth(10)).to_be_focused()  # the first that came, as the button is gone
     record(page)
     expect(page.locator(".qv-summary")).to_contain_text("for take 1")
     assert "whistle" in files_of(page)[0]

@@ -166,8 +166,8 @@ def test_marks_are_stored_and_rank_again_at_once(widget, log):
     marks = {row["name"]: row["mark"] for row in widget._results["panels"][0]["rows"]}
     assert marks[last] == "right" and set(marks.values()) == {"right", None}
     ask(widget, "mark", panel="", name=after[0], verdict="wrong")
-    assert names(widget) == [*after[1:], after[0]]  # out of the way, but in sight
-    assert [row["rank"] for row in widget._results["panels"][0]["rows"]] == list(range(1, 11))
+    assert names(widget)[-1] == after[0]  # out of the way, but in sight
+    assert [row["rank"] for row in widget._results["panels"][0]["rows"]] == list(range(1, 12))
     first, second = events(log)
     assert (first["ranking"], first["chosen"], first["verdict"]) == (before, last, "right")
     assert (second["ranking"], second["chosen"], second["verdict"]) == (after, after[0], "wrong")
@@ -176,6 +176,19 @@ def test_marks_are_stored_and_rank_again_at_once(widget, log):
     assert not list(log.parent.glob("*.flac")) and not widget.feedback.audio_folder.exists()
     widget._do_use({"id": take.id}, [])
     assert names(widget) == before  # a new search forgets the marks, the file does not
+
+
+def test_what_is_marked_wrong_stays_in_sight_and_gives_way_to_others(widget):
+    widget.add(hum(420), WIDE)
+    before = names(widget)
+    for sound in before:
+        ask(widget, "mark", panel="", name=sound, verdict="wrong")
+    after = names(widget)
+    assert len(after) == 18 and set(after[-10:]) == set(before)  # all that the library has
+    assert not widget._results["more"]
+    for sound in before:
+        ask(widget, "mark", panel="", name=sound, verdict="wrong")
+    assert names(widget) == before and widget._results["more"]
 
 
 def test_recordings_are_kept_only_where_the_box_is_ticked(widget, log):

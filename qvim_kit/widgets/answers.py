@@ -85,8 +85,8 @@ def answer(
 ) -> Answer:
     """The k sounds that answer a query best, among those that the filter leaves.
 
-    Marks of the query move it (`rocchio`), whichever list they were made in; what was marked
-    wrong comes last of the k.
+    Marks of the query move it (`rocchio`), whichever list they were made in. What was marked
+    wrong comes after the k, so that the mark can be taken back.
 
     Args:
         indexes: system → the library, indexed by it.
@@ -96,6 +96,8 @@ def answer(
 
     Raises as `SoundIndex.embed_query`, and `ValueError` for a sound that is not there.
     """
+    import pandas as pd
+
     start = time.perf_counter()
     embeddings = [_embedded(query, kind, system, indexes) for kind, system in roles.items()]
     embedded = time.perf_counter()
@@ -107,9 +109,16 @@ def answer(
     mask = index.where(contains=contains, classes=list(classes) or None)
     if query.sound:
         mask = mask & (index.sounds["name"] != query.sound).to_numpy()
-    alone = len(parts) == 1
-    table = index.search(embedding, k, where=mask) if alone else together(parts, k, mask)
-    table = _wrong_last(table, query.marks)
+
+    def best(k: int, mask: np.ndarray) -> pd.DataFrame:
+        alone = len(parts) == 1
+        return index.search(embedding, k, where=mask) if alone else together(parts, k, mask)
+
+    wrong = mask & (index.sounds["name"].map(query.marks) == "wrong").to_numpy()
+    table = best(k, mask & ~wrong)
+    if wrong.any():
+        table = pd.concat([table, best(int(wrong.sum()), wrong)])
+        table["rank"] = np.arange(1, len(table) + 1)
     table = table.assign(seconds=index.sounds["seconds"].reindex(table.index))
     done = time.perf_counter()
     times = 1e3 * (embedded - start), 1e3 * (done - embedded)
@@ -145,9 +154,3 @@ def _moved(embedding: np.ndarray, query: Query, index: SoundIndex) -> np.ndarray
     marks = index.sounds["name"].map(query.marks)
     right, wrong = (index.embeddings[(marks == v).to_numpy()] for v in ("right", "wrong"))
     return rocchio(embedding, right, wrong)
-
-
-def _wrong_last(table: pd.DataFrame, marks: dict[str, str]) -> pd.DataFrame:
-    wrong = (table["name"].map(marks) == "wrong").to_numpy()
-    order = np.argsort(wrong, kind="stable")
-    return table.iloc[order].assign(rank=table["rank"].to_numpy())

@@ -157,12 +157,12 @@ class SearchByVoice(Marking, SoundServer, Recorder):
 
     def _show_results(self, problem: str = "") -> None:
         query, answers = self._query, self._answers
-        most = max((answer.allowed for answer in answers.values()), default=0)
+        more = any(len(answer.table) < answer.allowed for answer in answers.values())
         self._results = {
             "asked": self._asked,  # no two queries give equal results: the page hears of each
             "query": query and {"kind": query.kind, "name": query.name or query.words},
             "text": problem or summary_of(query, answers, self._index, self._filter),
-            "more": self._shown < min(most, MOST),
+            "more": more and self._shown < MOST,
             **self._panels.shown(answers, query),
         }
 

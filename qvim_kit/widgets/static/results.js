@@ -23,6 +23,7 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
   keep.onchange = () => ask("keep", { keep: keep.checked });
   none.onclick = () => ask("none_right");
   more.onclick = () => ask("more");
+  let rowsBefore = 0;
 
   const hear = (row) => player.toggle(`sound-${row.name}`, async () => {
     const { buffers: [data] } = await link.ask("hear", { name: row.name });
@@ -103,7 +104,11 @@ export function resultsPanel({ model, link, player, message, ask, sinceStop }) {
     keep.checked = model.get("_keep_audio");
     none.setAttribute("aria-pressed", String(Boolean(results.none)));
     keeping.hidden = none.hidden = !shown;
+    // The last page hides the button that asked for it; its first new row takes the focus.
+    const rows = panels.firstElementChild?.querySelectorAll(".qv-hear") ?? [];
+    if (document.activeElement === more && !results.more) rows[rowsBefore]?.focus();
     more.hidden = !results.more;
+    rowsBefore = rows.length;
     player.show();
     fetchPictures(lists);
   }
