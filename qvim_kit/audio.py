@@ -24,6 +24,8 @@ AUDIO_SUFFIXES = frozenset(
 )
 TRIM_DB, LEVEL_DB = 45.0, -20.0  # of `prepare`; models are trained with these
 LOWEST_RATE = 1_000  # Hz; a lower rate in a header is damage, and would be hours of noise
+# How a file begins → how it tells of its chunks, and the name of that which holds the samples.
+CHUNKS = {b"RIFF": ("<4sI", b"data"), b"RIFX": (">4sI", b"data"), b"FORM": (">4sI", b"SSND")}
 
 
 class AudioError(ValueError):
@@ -105,8 +107,9 @@ def load_audio(
     Returns an array of shape (samples,), where samples = round(duration · sample_rate) if a
     duration is given.
 
-    Raises `AudioError` for a file that is missing, empty, truncated, not audio, or holds no or
-    non-finite samples, and `ValueError` for a sample rate or duration that is not positive.
+    Raises `AudioError` for a file that is missing, empty, truncated (where its header tells: an MP3
+    or Ogg is read up to its cut), not audio, or holds no or non-finite samples, and `ValueError`
+    for a sample rate or duration that is not positive.
 
     >>> load_audio("dog.wav", sample_rate=32_000, duration=10).shape  # doctest: +SKIP
     (320000,)
@@ -167,7 +170,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         # Opened by us, because libsndfile cannot take every name that Python can.
         with path.open("rb") as handle, soundfile.SoundFile(handle) as sound:
             if sound.frames == 0:
-                raise AudioError(path, "holds no samples; record or export it again")
+                raise AudioError(path, "holds no samples; download, record or export it again")
             if sound.samplerate < LOWEST_RATE:
                 raise AudioError(path, f"claims a sample rate of {sound.samplerate} Hz")
             yield sound
@@ -209,15 +212,15 @@ def mono(channels: np.ndarray) -> np.ndarray:
 
 def _check_is_whole_file(path: Path) -> None:
     """Catch what libsndfile reports unclearly or not at all."""
-    if not path.exists():
-        raise AudioError(path, "no such file")
-    if path.is_dir():
-        raise AudioError(path, "is a folder, expected an audio file")
     try:
-        size = path.stat().st_size
         with path.open("rb") as handle:
-            missing = _missing_wav_bytes(handle, size)
+            size = path.stat().st_size
+            missing = _missing_bytes(handle, size)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: NUL in its name
+        raise AudioError(path, "no such file") from None
     except OSError as error:
+        if os.path.isdir(path):
+            raise AudioError(path, "is a folder, expected an audio file") from None
         raise AudioError.unreadable(path, error) from None
     if size == 0:
         raise AudioError(path, "is empty (0 bytes); download or record it again")
@@ -227,17 +230,20 @@ def _check_is_whole_file(path: Path) -> None:
         )
 
 
-def _missing_wav_bytes(handle, size: int) -> int:
-    """Bytes that a WAV header promises beyond the end of the file; libsndfile pads silently.
+def _missing_bytes(handle, size: int) -> int:
+    """Bytes that a WAV, AIFF or AU header promises beyond the end; libsndfile goes without them.
 
-    Encoders that write to a pipe leave the length at 0 or near 2³²: unknown, hence not missing.
+    Encoders that write to a pipe leave the length at 0 or near 2³¹ or 2³²: unknown, not missing.
     """
-    if handle.read(4) != b"RIFF" or handle.seek(8) != 8 or handle.read(4) != b"WAVE":
+    magic, begin, length = struct.unpack(">4sII", handle.read(12).ljust(12, b"\0"))
+    if magic in CHUNKS:
+        (layout, samples), name = CHUNKS[magic], b""
+        while name != samples:
+            if len(header := handle.read(8)) < 8:
+                return 0
+            name, length = struct.unpack(layout, header)
+            begin = handle.tell()
+            handle.seek(length + length % 2, os.SEEK_CUR)
+    elif magic != b".snd":  # AU says at once where its samples begin
         return 0
-    while len(header := handle.read(8)) == 8:
-        name, length = struct.unpack("<4sI", header)
-        if name == b"data":
-            unknown = length >= 0x7FFFF000
-            return 0 if unknown else max(0, handle.tell() + length - size)
-        handle.seek(length + length % 2, os.SEEK_CUR)
-    return 0
+    return 0 if length >= 0x7EFF_F000 else max(0, begin + length - size)

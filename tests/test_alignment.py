@@ -132,6 +132,18 @@ def test_a_base_name_of_two_files_names_both(dataset, similarities):
     assert "item A0.wav fits A/A0.wav and B/A0.wav" in problems_of(short, clashing)[0]
 
 
+def test_an_id_that_is_another_ones_base_name_is_itself(dataset, similarities):
+    flat = {"item_id": {"A/A0.wav": "B0.wav"}, "query_id": {QUERY: "B0_q0.wav"}}
+    nested = RetrievalDataset(dataset.items.replace(flat), dataset.queries.replace(flat))
+    expected = np.array([list(row.values()) for row in similarities.values()])
+    table = pd.DataFrame(expected, nested.queries["query_id"], nested.items["item_id"])
+    np.testing.assert_array_equal(align(table.iloc[::-1, ::-1], nested).scores, expected)
+    table = table.rename(index={"B/B0_q0.wav": "?"}, columns={"B/B0.wav": "?"})
+    assert problems_of(table, nested) == [
+        "1 of 24 queries missing: B/B0_q0.wav", "1 of 12 items missing: B/B0.wav"
+    ]  # fmt: skip
+
+
 def test_a_file_given_under_both_its_names(dataset, similarities):
     similarities["A0_q0.wav"] = similarities[QUERY]
     assert problems_of(similarities, dataset) == [

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from qvim_kit.audio import AudioError, AudioErrors, audio_files, check_audio, fit, load_audio
+from qvim_kit.datasets.listening import listen
 
 
 def tone(rate, seconds=0.5, channels=1):
@@ -84,7 +85,7 @@ def bad_files(tmp_path):
         "half.wav": (good[: len(good) // 2], "truncated"),
         "half_header.wav": (good[:20], "decoded"),
         "half.flac": (flac.read_bytes()[: flac.stat().st_size // 2], ""),
-        "no_samples.wav": ((tmp_path / "nothing.wav").read_bytes(), "no samples"),
+        "no_samples.wav": ((tmp_path / "nothing.wav").read_bytes(), "no samples; download"),
         "nan.wav": ((tmp_path / "nan.wav").read_bytes(), "NaN"),
         "text.wav": (b"<!doctype html>quota exceeded", "decoded"),
         "headerless.raw": (good[44:], "decoded"),
@@ -132,6 +133,62 @@ def test_missing_file_and_folder(tmp_path):
         load_audio(tmp_path / "absent.wav")
     with pytest.raises(AudioError, match="is a folder"):
         load_audio(tmp_path / "folder.wav")
+    with pytest.raises(AudioError, match="no such file"):
+        load_audio("a\0b.wav")
+
+
+def without_privileges(work):
+    """Do something as one who may not open everything, also where the tests run as root."""
+    if os.geteuid():
+        return work()
+    os.seteuid(65_534)
+    try:
+        return work()
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not closed by a mode there")
+def test_a_file_in_a_closed_folder_cannot_be_read(tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    wav_bytes(folder)
+    folder.chmod(0)
+    try:
+        for use in (load_audio, check_audio):
+            with pytest.raises(AudioError, match="good.wav: cannot be read .permission denied"):
+                without_privileges(lambda use=use: use(folder / "good.wav"))
+        (heard,) = without_privileges(lambda: listen([folder / "good.wav"]))
+        assert heard.error == "cannot be read (permission denied)" and not heard.missing
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("wav", {"endian": "BIG"}), ("aiff", {}), ("aiff", {"subtype": "ULAW"}), ("au", {})],
+)
+def test_a_cut_file_is_told_also_where_libsndfile_goes_without_the_rest(tmp_path, kind, options):
+    path = tmp_path / f"cut.{kind}"
+    soundfile.write(path, tone(32_000), 32_000, **options)
+    content = path.read_bytes()
+    assert len(load_audio(path)) == 16_000
+    path.write_bytes(content[:-1000])
+    for use in (load_audio, check_audio):
+        with pytest.raises(AudioError, match="truncated: 1000 bytes of its samples are missing"):
+            use(path)
+
+
+@pytest.mark.parametrize(("kind", "place"), [("aiff", b"SSND"), ("au", b"\x00\x00\x00\x18")])
+@pytest.mark.parametrize("length", [0x7F000008, 0xFFFFFFFF])
+def test_aiff_and_au_of_unknown_length(tmp_path, kind, place, length):
+    path = tmp_path / f"pipe.{kind}"
+    soundfile.write(path, tone(32_000), 32_000)
+    content = bytearray(path.read_bytes())
+    begin = content.index(place) + 4
+    content[begin : begin + 4] = struct.pack(">I", length)
+    path.write_bytes(content)
+    assert len(load_audio(path)) == 16_000
 
 
 @pytest.mark.parametrize("length", [0, 0xFFFFFFFF])

@@ -87,6 +87,21 @@ def test_curves_histograms_and_spreads_show_their_values(rng):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["second", "first"]
 
 
+def test_every_curve_is_drawn_in_a_style_of_its_own():
+    curves = {str(n): [1, n / 9] for n in range(9)}
+    (axes,) = plots.plot_curves([0, 1], curves, "shift (s)").axes
+    assert [line.get_label() for line in axes.lines] == list(curves)
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 9
+
+
+def test_every_histogram_is_drawn_also_of_equal_values():
+    figure = plots.plot_histograms({str(n): [5.0] * (n + 1) for n in range(7)}, "duration (s)")
+    for number, axes in enumerate(figure.axes):
+        (bar,) = [bar for bar in axes.patches if bar.get_height()]
+        assert bar.get_height() == number + 1 and bar.get_width() > 0
+        assert bar.get_x() <= 5 <= bar.get_x() + bar.get_width()
+
+
 def test_intervals_and_ranks_show_what_the_reports_say(dataset, similarities):
     constant = {query: dict.fromkeys(row, 0.5) for query, row in similarities.items()}
     reports = [evaluate(similarities, dataset, system="a"), evaluate(constant, dataset, system="b")]

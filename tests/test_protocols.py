@@ -70,12 +70,55 @@ def test_fine_is_the_mean_over_concepts(tmp_path):
     assert run_fine(Random(1), dataset)["value"].iloc[0] == pytest.approx(np.mean(concepts))
 
 
+def test_fine_intervals_are_of_the_values_beside_them():
+    """Four concepts with many queries, which are ranked by chance, and 36 with few, all right."""
+    rng, items, queries = np.random.default_rng(0), [], []
+    for concept in (f"{n:02}" for n in range(40)):
+        kinds = ["reference"] + ["non_reference"] * 4
+        items += [(f"{concept}/{n}.wav", "x", concept, kind) for n, kind in enumerate(kinds)]
+        count = 60 if concept < "04" else 3
+        queries += [(f"{concept}/q{n}.wav", "x", concept, items[-5][0]) for n in range(count)]
+    dataset = RetrievalDataset(
+        pd.DataFrame(items, columns=["item_id", "path", "class", "kind"]),
+        pd.DataFrame(queries, columns=["query_id", "path", "class", "item_id"]),
+    )
+    scores = rng.random((len(queries), len(items)))
+    place = {item: column for column, item in enumerate(dataset.items["item_id"])}
+    for row, query in enumerate(dataset.queries.itertuples()):
+        scores[row, place[query.item_id]] += query.item_id >= "04"
+
+    class Uneven(QVIMModel):
+        name = "uneven"
+
+        def compute_similarities(self, items, queries):
+            table = pd.DataFrame(scores, dataset.queries["query_id"], dataset.items["item_id"])
+            return table.loc[list(queries), list(items)].T.to_dict()
+
+    table = run_fine(Uneven(), dataset)
+    assert table.loc["R@1", "value"] < 0.6 < 0.8 < table["value"].iloc[0]
+    assert (table["low"] < table["value"]).all() and (table["value"] < table["high"]).all()
+
+
 @pytest.mark.parametrize("preset", ["laptop", "frozen-head", "aes-baseline", "greif-fine"])
 def test_training_parts_share_no_class(vimsketch, preset):
     parts = training_parts(preset, vimsketch, fold=1)
     classes = [set(part.queries["class"]) for part in parts]
     assert not classes[0] & classes[1] and not (classes[0] | classes[1]) & classes[2]
     assert set().union(*classes) == set(vimsketch.queries["class"])
+
+
+def test_training_parts_test_what_the_folds_test(vimsketch):
+    for number, (_, _, test) in enumerate(coarse_folds(vimsketch)):
+        part = training_parts("laptop", vimsketch, number)[2]
+        assert set(part.queries["class"]) == set(test.queries["class"])
+
+
+def test_one_imitation_of_a_class_is_enough_to_train_a_preset_that_shares_no_class(vimsketch):
+    single = RetrievalDataset(vimsketch.items, vimsketch.queries.drop_duplicates("class"), "own")
+    sizes = [len(part.queries) for part in training_parts("laptop", single, fold=0)]
+    assert sizes == [len(KEYS) - 2, 1, 1]
+    with pytest.raises(ValueError, match="no concept has two imitations"):
+        training_parts("greif-coarse", single, fold=0)
 
 
 def test_a_fold_that_is_not_there(vimsketch):

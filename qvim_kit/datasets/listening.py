@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -80,10 +79,10 @@ def listen(paths: Sequence[str | os.PathLike]) -> list[Sound]:
 
 def listen_to(path: str | os.PathLike) -> Sound:
     """Listen to the whole of one file."""
-    if not Path(path).exists():
-        return Sound(missing=True)
     try:
         channels, sample_rate = _channels(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Sound(missing=True)
     except AudioError as error:
         return Sound(error=error.reason)
     except (OSError, ValueError, RuntimeError, MemoryError) as error:
@@ -123,6 +122,8 @@ def _channels(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     try:
         with open(path, "rb") as handle, soundfile.SoundFile(handle) as sound:
             sample_rate, channels = sound.samplerate, sound.channels
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except Exception:
         load_audio(path)  # says what is wrong with it
         raise

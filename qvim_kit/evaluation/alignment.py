@@ -66,7 +66,7 @@ def align(
     Args:
         similarities: query id → item id → score, as nested dict, as table query_id × item_id, or
             as the path of a JSON file. Ids are the data set's (``Class/file.wav``), or base names
-            where no two files share one.
+            that no two files share; a name that is itself an id is that id.
         missing: "error", or "worst" to let a score that is not given rank below all others.
 
     Raises `SimilarityError` saying how many queries and items are missing, and listing every score
@@ -209,9 +209,8 @@ def _places(names: list[str], ids: list[str], what: str, problems: list[str]) ->
     """For each id of the data set the place of its name among those given, or -1; (ids,)."""
     by_name = defaultdict(list)
     for number, identifier in enumerate(ids):
-        by_name[identifier].append(number)
-        if (base := identifier.rsplit("/", 1)[-1]) != identifier:
-            by_name[base].append(number)
+        by_name[identifier.rsplit("/", 1)[-1]].append(number)
+    by_name.update({identifier: [number] for number, identifier in enumerate(ids)})
     places = np.full(len(ids), -1)
     for place, name in enumerate(names):
         fits = by_name.get(name, [])

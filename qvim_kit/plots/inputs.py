@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -52,8 +53,8 @@ def plot_histograms(tables: Mapping[str, Sequence[float]], unit: str) -> Caption
     """One histogram beside the other: title → values in ``unit``."""
     figure, axes = new_figure(1, len(tables), (4.8 * len(tables), 2.8))
     every = np.concatenate([np.asarray(values, dtype=float) for values in tables.values()])
-    bins = np.linspace(every.min(), every.max(), 21)
-    for one, (title, values), colour in zip(axes[0], tables.items(), COLOURS, strict=False):
+    bins = np.histogram_bin_edges(every, 20)  # of a width, also for equal values
+    for one, (title, values), colour in zip(axes[0], tables.items(), cycle(COLOURS), strict=False):
         one.hist(np.asarray(values, dtype=float), bins=bins, color=colour)
         one.set(title=title, xlabel=unit, ylabel="count")
     top = max(one.get_ylim()[1] for one in axes[0])
@@ -77,7 +78,8 @@ def plot_curves(
     What is no cosine is drawn on logarithmic axes.
     """
     figure, axes = new_figure(1, 1, (6.4, 3.2))
-    for (name, values), colour, marker in zip(curves.items(), COLOURS, "os^v", strict=False):
+    styles = zip(curves.items(), cycle(COLOURS), cycle("os^v"), strict=False)
+    for (name, values), colour, marker in styles:
         axes[0, 0].plot(x, values, color=colour, marker=marker, label=name)
     if ylabel is None:
         axes[0, 0].set(ylabel="cosine to the original", ylim=(0, 1.03))
