@@ -8,6 +8,7 @@ import soundfile
 
 from qvim_kit.audio import AudioError
 from qvim_kit.synth import Speaker, VoiceGrains, imitate
+from qvim_kit.synth.mosaic import LENGTH
 
 RATE = 32_000
 
@@ -47,7 +48,23 @@ def flatness(wave):
 
 
 def test_one_speaker_for_each_folder(grains):
-    assert set(grains.speaker) == {0, 1} and len(grains) == len(grains.waves) > 100
+    assert set(grains.speaker) == {0, 1} and len(grains) == len(grains.starts) > 100
+
+
+def test_no_part_of_a_recording_is_kept_twice(grains):
+    assert 20 * RATE < grains.recordings.size <= 26 * RATE
+    assert grains.starts.max() + LENGTH <= grains.recordings.size
+
+
+def test_a_grain_is_of_one_recording_whatever_stands_before_it(tmp_path):
+    for name, wave in (("low", sung(200)), ("short", sung(300, 0.05)), ("high", sung(400, 1.3))):
+        soundfile.write(tmp_path / f"{name}.wav", wave, RATE)
+    paths = [tmp_path / f"{name}.wav" for name in ("low", "short", "high")]
+    every, alone = VoiceGrains({"one": paths}), VoiceGrains({"one": paths[2:]})
+    assert len(every) > len(alone) > 2
+    for one, other in zip(every.starts[::-1], alone.starts[::-1], strict=False):
+        read = every.recordings[one : one + LENGTH]
+        np.testing.assert_array_equal(read, alone.recordings[other : other + LENGTH])
 
 
 def test_higher_sounds_are_pieced_together_from_higher_grains(grains):

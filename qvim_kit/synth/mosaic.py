@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from qvim_kit.audio import AudioError, audio_files, load_audio
+from qvim_kit.audio import AudioError, audio_files, fit, load_audio
 from qvim_kit.synth.articulation import Plan
 from qvim_kit.synth.hearing import RATE as HEARING_RATE
 from qvim_kit.synth.hearing import track
@@ -36,12 +36,14 @@ class VoiceGrains:
     Attributes:
         features: (grains, 3), as `_features` describes.
         speaker: (grains,), the speaker's number.
+        recordings: (samples,), all in a row; neighbouring grains overlap.
+        starts: (grains,), where in the recordings each begins.
 
     Raises `AudioError` for a file that cannot be read, `ValueError` if there is no voice in them.
     """
 
     def __init__(self, voices: Mapping[str, Iterable[str | os.PathLike]]):
-        features, waves, speakers = [], [], []
+        features, speakers, recordings, begins, samples = [], [], [], [], 0
         for number, paths in enumerate(voices.values()):
             for path in paths:
                 wave = load_audio(path, RATE)
@@ -52,12 +54,15 @@ class VoiceGrains:
                 for start in starts:
                     part = slice(start, start + GRAIN)
                     features.append(_features(*(np.median(x[part]) for x in heard[1:4])))
-                    waves.append(wave[start * HOP : start * HOP + LENGTH])
                     speakers.append(number)
-        if not waves:
+                if len(starts):
+                    recordings.append(fit(wave, starts[-1] * HOP + LENGTH))
+                    begins.append(samples + starts * HOP)
+                    samples += len(recordings[-1])
+        if not features:
             raise ValueError("voices: found no sound of 0.3 s in them, expected recorded voices")
         self.features, self.speaker = np.array(features), np.array(speakers)
-        self.waves = np.stack([np.pad(w, (0, LENGTH - len(w))) for w in waves])
+        self.recordings, self.starts = np.concatenate(recordings), np.concatenate(begins)
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike) -> VoiceGrains:
@@ -96,7 +101,8 @@ class VoiceGrains:
             shift = np.clip(wanted[0] - self.features[chosen][0], -0.4, 0.4) / _WEIGHTS[0]
             ratio = 2 ** float(np.clip(shift, -5 / 12, 5 / 12))
             places = np.arange(GRAIN * HOP) * ratio
-            grain = np.interp(places, np.arange(self.waves.shape[1]), self.waves[chosen])
+            read = self.recordings[self.starts[chosen] :][:LENGTH]
+            grain = np.interp(places, np.arange(LENGTH), read)
             grain /= np.sqrt(np.mean(grain**2)) + 1e-6
             begin = start * HOP
             wave[begin : begin + len(grain)] += window * grain
