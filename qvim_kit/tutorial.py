@@ -7,6 +7,7 @@ tables below the cells that are tagged "result".
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qvim_kit.evaluation.report import REPORT_MIME
-from qvim_kit.paths import REPOSITORY, in_checkout
+from qvim_kit.paths import REPOSITORY, cache_folder, data_folder, in_checkout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +122,12 @@ def run_tutorial(output: Path | None = None, names: Sequence[str] = ()) -> int:
     return int(any(run.state == "failed" for run in runs))
 
 
+def kernel_environment() -> dict[str, str]:
+    """The environment for a kernel that runs in another folder: with the kit's folders absolute."""
+    folders = {"QVIM_DATA": data_folder, "QVIM_CACHE": cache_folder}
+    return os.environ | {k: str(folder()) for k, folder in folders.items() if os.environ.get(k)}
+
+
 def run_notebook(path: Path, output: Path) -> Run:
     """Run one notebook and write its page; whatever it wrote by then is on the page."""
     import nbformat
@@ -144,12 +151,14 @@ def run_notebook(path: Path, output: Path) -> Run:
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            client.execute()
+            client.execute(env=kernel_environment())
         except CellExecutionError as error:
             state = "skipped" if error.ename == "DownloadError" else "failed"
             reason = f"({error.ename}: {error.evalue})"
-    run = Run(path, state, time.monotonic() - start, reason, _reports(notebook))
-    run.tables = _tables(notebook)
+        except (RuntimeError, TimeoutError) as error:  # its kernel died, or a cell never ended
+            first = next(iter(str(error).splitlines()), "")
+            state, reason = "failed", f"({type(error).__name__}: {first})"
+    run = Run(path, state, time.monotonic() - start, reason, _reports(notebook), _tables(notebook))
     _write_page(notebook, output / run.page)
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.server
 import os
 import threading
@@ -23,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.seen.append((self.path, dict(self.headers)))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            getattr(self, self.path.strip("/").split("?")[0])()
+            getattr(self, self.path.strip("/").split("?")[0].split(".")[0])()
 
     def begin(self, status=200, length=LENGTH, **headers):
         self.send_response(status)
@@ -35,6 +36,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def good(self):
         self.begin(self.server.status)
         self.wfile.write(BODY)
+
+    def packed(self):
+        body = gzip.compress(BODY)
+        self.begin(200, len(body), Content_Encoding="x-gzip", ETag='"1"')
+        self.wfile.write(body)
 
     def slow_body(self):
         self.begin()
@@ -102,6 +108,12 @@ def test_the_answer_then_its_body(web):
     answer, pieces = received(web, "good")
     assert answer.status_code == 200 and b"".join(pieces) == BODY
     assert len(pieces) == 4 and max(map(len, pieces)) == CHUNK  # large pieces: few turns of a loop
+
+
+@pytest.mark.parametrize("name", ["packed.tar.gz", "packed.TGZ?download=1", "packed.txt"])
+def test_a_packed_file_stays_packed_whatever_the_server_calls_it(web, tmp_path, name):
+    arrived = fetch(web.url + name, tmp_path, "here").read_bytes()
+    assert arrived == BODY if name.endswith(".txt") else gzip.decompress(arrived) == BODY
 
 
 @pytest.mark.parametrize("page", ["slow_body", "slow_headers", "slow_chunks", "silent"])

@@ -557,6 +557,17 @@ def test_words_alone_and_with_the_voice(page, demo, place):
     assert abs(page.locator(".qv-found").bounding_box()["y"] - top) < 60  # the list of takes
 
 
+def test_the_system_that_stands_beside_changes_places(page, demo):
+    open_page(page, demo)
+    first, second = page.get_by_label("with", exact=True), page.get_by_label("compare")
+    chosen = first.input_value(), second.input_value()
+    assert all(chosen)
+    first.select_option(chosen[1])
+    expect(second).to_have_value(chosen[0])
+    expect(first).to_have_value(chosen[1])
+    expect(page.get_by_text("expected one or two of")).to_have_count(0)
+
+
 def test_the_page_needs_its_token(demo):
     address = demo.partition("?")[0]
     assert address.startswith("http://127.0.0.1:")

@@ -242,6 +242,15 @@ def test_a_system_is_a_name_a_folder_or_a_file_of_weights(tmp_path):
         named.system_by_name(tmp_path / "run")
 
 
+def test_a_name_goes_before_a_file_or_folder_that_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qvim-mn04").mkdir()
+    (tmp_path / "2dft").touch()
+    assert named.system_by_name("qvim-mn04").name == named.check_system("qvim-mn04") == "qvim-mn04"
+    assert named.check_system("2dft") == "2dft"
+    assert named.check_system("./2dft") == str(tmp_path / "2dft")
+
+
 def test_words_need_a_system_that_reads_them(library, capsys):
     assert main(["search", str(library), "--system", "2dft", "--text", "a dog"]) == 1
     assert "--text: 2DFT reads no words" in capsys.readouterr().err

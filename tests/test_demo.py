@@ -1,7 +1,9 @@
+import http.server
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -12,6 +14,11 @@ import soundfile
 from qvim_kit.cli import demo, main
 
 START = [sys.executable, "-m", "qvim_kit.cli", "demo"]
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 @pytest.fixture
@@ -73,6 +80,36 @@ def test_what_voila_said_is_told_where_it_does_not_start(own_folders):
         ):
             pass
     assert str(port) in str(told.value)
+
+
+def test_no_proxy_stands_before_this_computer(monkeypatch, tmp_path):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nobody listens
+    monkeypatch.setattr(demo, "PATIENCE", 5)
+    (tmp_path / "said").touch()
+    with http.server.HTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        running = type("Server", (), {"poll": lambda self: None})()
+        demo._await(running, f"http://127.0.0.1:{server.server_port}/", tmp_path / "said")
+        server.shutdown()
+
+
+def test_the_page_looks_where_the_command_line_looked(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QVIM_DATA", "sounds")
+    monkeypatch.delenv("QVIM_CACHE", raising=False)
+    given = {}
+
+    def start(command, env, **_):
+        given.update(env)
+        raise OSError("it would start")
+
+    monkeypatch.setattr(demo.subprocess, "Popen", start)
+    with pytest.raises(OSError, match="it would start"), demo.serving(None, None):
+        pass
+    assert given["QVIM_DATA"] == str(tmp_path.resolve() / "sounds") and "QVIM_CACHE" not in given
 
 
 @pytest.fixture

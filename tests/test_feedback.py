@@ -6,6 +6,7 @@ import datetime
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -360,6 +361,27 @@ def test_right_is_right_whoever_found_it_and_not_shown_is_zero(log):
     assert mrr.to_dict() == pytest.approx({"one": 1 / 2, "three": 0, "two": 1})
 
 
+@pytest.mark.parametrize("field", ["library", "words"])
+def test_another_library_or_other_words_make_another_query(log, field):
+    say(log, chosen=None, verdict="wrong", **{field: "low"})
+    say(log, chosen=NAMES[1], **{field: "high"})
+    say(log, chosen=NAMES[0])  # as logs were written before either was told
+    assert log.numbers().systems.loc["one"][["queries", "MRR"]].tolist() == [3, 1 / 2]
+    say(log, chosen=NAMES[1], verdict="taken back", **{field: "high"})
+    assert log.numbers().systems.loc["one"][["queries", "MRR"]].tolist() == [2, 1 / 2]
+
+
+def test_what_stands_first_in_a_filtered_list_is_right_but_no_rank(log):
+    wanted = {"text": "d", "classes": []}
+    panels = {"panel": "A", "other_system": "two", "other_ranking": NAMES[2:]}
+    say(log, ranking=NAMES[3:], chosen=NAMES[3], filter=wanted, **panels)
+    numbers = log.numbers()
+    assert numbers.systems.empty and numbers.pairs.empty
+    assert numbers.counts["judgements of filtered lists"] == 1 and not numbers.counts["queries"]
+    say(log, chosen=NAMES[0], verdict="wrong")
+    assert log.numbers().systems["MRR"].to_dict() == {"one": 1 / 4}
+
+
 def test_queries_without_a_name_are_not_one_query(log):
     for chosen in NAMES[:2]:
         say(log, query=None, chosen=chosen)
@@ -481,6 +503,34 @@ def test_pairs_name_every_sound_that_is_missing_or_ambiguous(log, library):
     with pytest.warns(DatasetWarning, match="2 chosen sounds"):
         pairs = log.pairs(library, allow_missing=True)
     assert list(pairs.items["item_id"]) == [NAMES[1]]
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_what_was_marked_in_another_library_pairs_with_nothing_here(
+    log, library, tmp_path, as_table
+):
+    other, gone = tmp_path / "other", tmp_path / "gone"
+    other.mkdir()
+    respelled = other / ".." / library.name
+    searched = {1: other, 2: library, 3: gone, 4: "a data set", 5: respelled, 6: None}
+    for seed, place in searched.items():
+        more = {} if place is None else {"library": str(place)}
+        more |= {"query_audio": voice(seed), "keep_audio": True}
+        say(log, None, chosen="Bird/e.wav" if place == other else NAMES[0], **more)
+    say(log, None, chosen=NAMES[1], query_audio=voice(2), library=str(library))
+    say(log, None, chosen=NAMES[1], query_audio=voice(2), library=str(other), verdict="wrong")
+    with pytest.warns(DatasetWarning, match=f"1 sounds were marked in another.*{other}: Bird/e"):
+        pairs = log.pairs(table_of(library) if as_table else library)
+    heard = [hash_audio(*voice(seed)) for seed in (2, 2, 3, 4, 5, 6)]
+    assert sorted(Path(path).stem for path in pairs.queries["path"]) == sorted(heard)
+
+
+def test_a_folder_around_a_library_or_within_it_is_not_another(log, library):
+    more = {"query_audio": voice(), "keep_audio": True}
+    say(log, None, chosen=NAMES[0], library=str(library), **more)
+    say(log, None, chosen="a.wav", library=str(library / "Dog"), **more)
+    for root in (library.parent, library):
+        assert set(log.pairs(root).item_paths.values()) == {str(library / NAMES[0])}
 
 
 def test_without_kept_recordings_there_is_nothing_to_learn(log, library):

@@ -117,6 +117,18 @@ def test_a_second_build_touches_only_what_is_new_or_changed(both, folder, tmp_pa
     assert again.changes == (0, 0, 0) and again.system.embedded == 0
 
 
+def test_another_root_gives_other_names_and_classes(folder, tmp_path):
+    LanceIndex.build(folder / "Low", Bands(), tmp_path / "lance")
+    index = LanceIndex.build(folder, Bands(), tmp_path / "lance")
+    assert index.changes == (6, 0, 0) and index.system.embedded == 6
+    memory = SoundIndex.build(folder, Bands())
+    everything = [i.search(memory.embeddings[0], 99) for i in (index, memory)]
+    names, expected = (sorted(zip(t["name"], t["class"], strict=True)) for t in everything)
+    assert names == expected
+    where = index.where(classes="Low")
+    assert len(index.search(memory.embeddings[0], 99, where=where)) == 6
+
+
 def test_a_file_that_became_bad_is_dropped(both, folder, tmp_path):
     (folder / "Low" / "it's low 0.wav").write_bytes(b"")
     index = LanceIndex.build(folder, Bands(), tmp_path / "lance")

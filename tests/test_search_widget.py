@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from published_layouts import make_vimsketch
 from stand_ins import WIDE, Spectrum, ask, hum, names, write_hums
 
 from qvim_kit.datasets import RetrievalDataset
+from qvim_kit.datasets.listings import DatasetWarning
 from qvim_kit.downloads import DownloadError
 from qvim_kit.search.listening_test import ListeningTest
 from qvim_kit.systems import TwoDFT
@@ -248,11 +250,33 @@ def test_none_of_these_replaces_a_mark_and_is_taken_back(widget, log):
     back, none = (right, "taken back"), (None, "wrong")
     assert said == [
         *[(right, "right"), (wrong, "wrong"), back, none],
-        *[(right, "right"), back, none, (None, "taken back"), none],
+        *[(None, "taken back"), (right, "right"), back, none, (None, "taken back"), none],
     ]
     assert widget.feedback.numbers().counts["without a right sound"] == 1
     widget.add(hum(420), WIDE)
     assert not widget._results["none"] and names(widget) == before
+
+
+def test_none_of_these_is_not_left_over_from_marks_that_were_taken_back(widget, log):
+    widget.add(hum(420), WIDE)
+    ask(widget, "none_right")
+    for _ in range(2):
+        ask(widget, "mark", panel="", name=names(widget)[0], verdict="right")
+    assert not widget._results["none"] and not widget._query.marks
+    assert widget.feedback.numbers().counts["queries"] == 0
+
+
+def test_it_is_stored_what_was_searched_and_how_it_was_filtered(library, log, monkeypatch):
+    monkeypatch.chdir(library.parent)
+    widget = SearchByVoice(library.name, Spectrum(), feedback=log, examples={}).wait(WAIT)
+    widget.add(hum(420), WIDE)
+    filters = [{"text": " ", "classes": []}, {"text": "_1", "classes": ["Hum"]}]
+    for wanted in filters:
+        ask(widget, "filter", **wanted)
+        ask(widget, "none_right")
+    plain, filtered = events(log)
+    assert "filter" not in plain and filtered["filter"] == filters[1]
+    assert plain["library"] == filtered["library"] == str(library)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +341,19 @@ def test_the_order_can_be_shown_and_a_system_left_out(two):
     for wrong in ([], ["fine", "fine"], ["nobody"], ["fine", "coarse", "fine"]):
         with pytest.raises(RuntimeError, match="expected one or two of fine, coarse"):
             ask(two, "systems", systems=wrong, blind=True)
+
+
+def test_while_other_systems_are_indexed_the_old_lists_can_be_marked(two, log, monkeypatch):
+    go, load = threading.Event(), Systems.load
+    monkeypatch.setattr(Systems, "load", lambda *given: go.wait(WAIT) and load(*given))
+    two.add(hum(200), WIDE)
+    ask(two, "systems", systems=["coarse"], blind=True)
+    assert [panel["label"] for panel in two._results["panels"]] == ["A", "B"]
+    ask(two, "none_right")
+    ask(two, "mark", panel="B", name=names(two, 1)[0], verdict="right")
+    assert [event["verdict"] for event in events(log)] == ["wrong", "taken back", "right"]
+    go.set()
+    assert [panel["label"] for panel in two.wait(WAIT)._results["panels"]] == [""]
 
 
 def test_another_library_is_indexed_and_searched_with_the_same_recording(widget, tmp_path):
@@ -445,6 +482,14 @@ def test_data_sets_and_lists_can_be_searched(library, dataset, log):
     assert widget._library["name"] == "small"
     widget.add(hum(200), WIDE)
     assert set(names(widget)) == set(items["item_id"])
+
+
+def test_a_data_set_without_some_of_its_files_can_be_searched(tmp_path, monkeypatch):
+    monkeypatch.setenv("QVIM_DATA", str(tmp_path))
+    make_vimsketch(tmp_path / "vimsketch")
+    next((tmp_path / "vimsketch" / "vocal_imitations").glob("*")).unlink()
+    with pytest.warns(DatasetWarning):
+        assert len(open_library("vimsketch").items)
 
 
 def test_a_folder_in_a_known_layout_is_opened_as_that_data_set(tmp_path, library):

@@ -60,6 +60,33 @@ def test_runs_all_and_says_what_became_of_each(notebooks, tmp_path, capsys):
     assert (output / "work" / "01_good" / "written.txt").exists()  # and not in the clone
 
 
+def test_a_kernel_that_dies_and_a_cell_without_end_fail_alone(
+    notebooks, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(tutorial, "TIMEOUT", 3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QVIM_DATA", "data")
+    sources = (
+        "print('before')\nimport os, time\ntime.sleep(0.5)\nos._exit(1)",
+        "print('before', flush=True)\nimport time\ntime.sleep(60)",
+        "from qvim_kit.paths import data_folder\nprint(data_folder())",
+    )
+    for path, source in zip(notebooks, sources, strict=True):
+        nbformat.write(new_notebook(cells=[new_code_cell(source)]), path)
+    output = tmp_path / "pages"
+    assert tutorial.run_tutorial(output) == 1
+    said = [
+        line for line in capsys.readouterr().out.splitlines() if " s" in line and " in " in line
+    ]
+    assert "failed" in said[0] and "(DeadKernelError: " in said[0]
+    assert "failed" in said[1] and "(CellTimeoutError: " in said[1] and said[1].endswith(")")
+    assert "passed" in said[2]
+    assert (output / "index.html").is_file()
+    pages = [(output / f"{path.stem}.html").read_text() for path in notebooks]
+    assert "before" in pages[0] and "before" in pages[1]
+    assert str((tmp_path / "data").resolve()) in pages[2]  # not below the notebook's own folder
+
+
 def test_without_a_clone_the_error_says_where_to_get_one(tmp_path, monkeypatch):
     urls = {"Project-URL": ["Documentation, https://no", "Repository, https://host/kit"]}
     said = type("Metadata", (), {"get_all": lambda self, name, default: urls.get(name, default)})

@@ -123,6 +123,7 @@ def serving(
 
     Raises `RuntimeError` with what Voila said where it does not start.
     """
+    from qvim_kit.tutorial import kernel_environment
     from qvim_kit.widgets.page import TEMPLATE, lay_out_template
 
     port, token = port or _free_port(), secrets.token_urlsafe(24)
@@ -137,7 +138,7 @@ def serving(
             f"--MappingKernelManager.cull_idle_timeout={IDLE}",
         ]  # fmt: skip
         # By the environment: anyone on the machine can read a command line.
-        own = {**os.environ, **lay_out_template(folder), "JUPYTER_TOKEN": token}
+        own = {**kernel_environment(), **lay_out_template(folder), "JUPYTER_TOKEN": token}
         with said.open("wb") as log:
             server = subprocess.Popen(
                 command, stdout=log, stderr=log, env=own, start_new_session=True
@@ -164,9 +165,10 @@ def demo_notebook(library: str | None, systems: list[str] | None) -> dict:
 
 def _await(server: subprocess.Popen, url: str, said: Path) -> None:
     until = time.monotonic() + PATIENCE
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy is asked
     while time.monotonic() < until and server.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=2).close()
+            opener.open(url, timeout=2).close()
             return
         except urllib.error.HTTPError:
             return  # it answers, if only that a token is missing

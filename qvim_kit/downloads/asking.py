@@ -77,11 +77,22 @@ def _exchange(url: str, headers: dict[str, str], timeout: float, page: bool) -> 
                 if problem := answer_problem(answer, page, there):
                     raise Refused(problem)
                 if not there:
+                    _leave_packed(answer)
                     yield answer
                     yield from answer.iter_content(CHUNK)
                     return
                 url = urljoin(answer.url, there)
     raise Refused(f"more than {REDIRECTS} redirects, one after another")
+
+
+def _leave_packed(answer: Any) -> None:
+    """Take a packed file for what it is, where the server calls it an encoded one.
+
+    Apache's usual settings do so (``AddEncoding x-gzip .gz .tgz``).
+    """
+    if urlsplit(answer.url).path.lower().endswith((".gz", ".tgz")):
+        for headers in (answer.headers, answer.raw.headers):
+            headers.pop("Content-Encoding", None)
 
 
 def _nobody(request: Any) -> Any:

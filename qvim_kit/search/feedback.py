@@ -116,7 +116,8 @@ class FeedbackLog:
             reranked: whether these rankings have learnt from marks of this query already; only
                 what was shown before counts in `numbers`.
             time: now, if left out; seconds since 1970, or a datetime.
-            **more: anything else that json can write, such as the library's name.
+            **more: anything else that json can write. By ``library``, ``words`` and ``filter``,
+                where they are given, `numbers` tells which searches are the same.
 
         Raises `ValueError` listing all that is wrong; then nothing was written.
         """

@@ -5,6 +5,7 @@ Notebook: 06_search_by_voice.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -18,11 +19,14 @@ from qvim_kit.search.judging import Standings, head_to_head, mean_scores
 def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -> Standings:
     """MRR of the chosen sounds for each system, and every two systems against each other.
 
+    - A query is what was asked of one library: a recording, with the words typed with it; searched
+      in another library or with other words, it is another query.
     - A query's right sounds are those marked right by its last verdict on them, whichever
       system showed them: what is right for a query does not depend on who found it.
     - A system's reciprocal rank for a query is 1 / the best rank of a right sound in the
       ranking that it showed *first*: later ones have learnt from the marks. Rankings that are
-      stored as ``reranked`` do not count at all.
+      stored as ``reranked`` do not count at all, nor do those of searches with a ``filter``: among
+      fewer sounds, any system places the right one higher.
     - What was taken back was not said: a query of which nothing else is left does not count.
     - It is 0 where no right sound was shown: searches that ended in "wrong" count, too, or who
       gives up would leave the mean as it is. Beyond what was shown nothing is known, so the MRR
@@ -34,26 +38,10 @@ def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -
     MRR: Voorhees, "The TREC-8 Question Answering Track Report", 1999. Judgements shared by
     systems: pooling, Manning, Raghavan & Schütze, Introduction to Information Retrieval, 8.5.
     """
-    first: dict[tuple[str, str], list[str]] = {}  # (query, system) → the ranking shown first
-    # Query → sound, or None for all that were shown → last verdict.
-    verdicts: dict[str, dict[str | None, str]] = defaultdict(dict)
-    seen_in: dict[tuple[str, str], tuple[str, str]] = {}  # (query, sound) → its and the other panel
-    count = 0
-    for number, event in enumerate(events):
-        if event["kind"] != "feedback":
-            continue
-        count += 1
-        # An event without a query is a query of its own.
-        query = event.get("query") or f"event {number}"
-        if not event.get("reranked"):
-            first.setdefault((query, event["system"]), event["ranking"])
-            if event.get("other_ranking") is not None:
-                first.setdefault((query, event["other_system"]), event["other_ranking"])
-        chosen = event.get("chosen")
-        verdicts[query][chosen] = event["verdict"]
-        if chosen is not None and event.get("other_system") is not None:
-            seen_in[query, chosen] = (event["system"], event["other_system"])
-    unsaid = {query for query, said in verdicts.items() if set(said.values()) == {TAKEN_BACK}}
+    said = [event for event in events if event["kind"] == "feedback"]
+    filtered = sum(bool(event.get("filter")) for event in said)
+    first, verdicts, seen_in = _gathered(said)
+    unsaid = {query for query, v in verdicts.items() if set(v.values()) == {TAKEN_BACK}}
     first = {key: ranking for key, ranking in first.items() if key[0] not in unsaid}
     right = {q: {s for s, v in sounds.items() if v == "right"} for q, sounds in verdicts.items()}
     rows = [
@@ -67,13 +55,47 @@ def feedback_numbers(events: Iterable[dict[str, Any]], damaged_lines: int = 0) -
     names = {system for _, system in first} | {name for _, *both in preferences for name in both}
     scores = _table(rows).reindex(columns=sorted(names))
     queries = {query for query, _ in first}
-    counts = {"judgements": count, "queries": len(queries)}
+    counts = {"judgements": len(said), "queries": len(queries)}
     counts["without a right sound"] = sum(not right.get(query) for query in queries)
+    if filtered:
+        counts["judgements of filtered lists"] = filtered
     if damaged_lines:
         counts["damaged lines left out"] = damaged_lines
     judged = scores[[name for name in scores if scores[name].notna().any()]]
     systems, pairs = mean_scores(judged, "MRR"), head_to_head(scores, preferences)
     return Standings("Feedback: MRR of the sounds marked right", systems, pairs, counts)
+
+
+def _gathered(
+    said: list[dict[str, Any]],
+) -> tuple[
+    dict[tuple[str, str], list[str]],
+    dict[str, dict[str | None, str]],
+    dict[tuple[str, str], tuple[str, str]],
+]:
+    """What the events say of each query.
+
+    Returns (query, system) → the ranking shown first; query → sound, or None for all that were
+    shown → last verdict; (query, sound) → the panel that it was marked in, and the other one.
+    """
+    first: dict[tuple[str, str], list[str]] = {}
+    verdicts: dict[str, dict[str | None, str]] = defaultdict(dict)
+    seen_in: dict[tuple[str, str], tuple[str, str]] = {}
+    for number, event in enumerate(said):
+        # An event without a query is a query of its own.
+        name = event.get("query") or f"event {number}"
+        query = json.dumps([name, event.get("library"), event.get("words")])
+        chosen, other = event.get("chosen"), event.get("other_system")
+        verdicts[query][chosen] = event["verdict"]
+        if event.get("filter"):
+            continue
+        if not event.get("reranked"):
+            first.setdefault((query, event["system"]), event["ranking"])
+            if event.get("other_ranking") is not None:
+                first.setdefault((query, other), event["other_ranking"])
+        if chosen is not None and other is not None:
+            seen_in[query, chosen] = (event["system"], other)
+    return first, verdicts, seen_in
 
 
 def reciprocal_rank(ranking: list[str], right: set[str]) -> float:

@@ -6,6 +6,7 @@ Notebook: 06_search_by_voice.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,10 +28,13 @@ def training_pairs(
 ) -> RetrievalDataset:
     """A data set whose queries are kept recordings and whose items the sounds marked right.
 
-    The last verdict on a sound counts. A recording with several right sounds makes several pairs;
-    if a batch may hold two of them, train with ``labels="class"``, where both sounds are of one
-    class, or each is the other's wrong answer. Nothing keeps voices apart: split by speaker
-    yourself where you know who spoke.
+    The last verdict on a sound counts. What was marked in another library is left out, with a
+    warning: in a folder that is still there and holds nothing of this library. Where that folder
+    is gone, or the library was a data set, sounds are looked for by their names.
+
+    A recording with several right sounds makes several pairs; if a batch may hold two of them,
+    train with ``labels="class"``, where both sounds are of one class, or each is the other's wrong
+    answer. Nothing keeps voices apart: split by speaker yourself where you know who spoke.
 
     Args:
         events: of kind "feedback"; others are passed over.
@@ -44,29 +48,65 @@ def training_pairs(
     Raises `DatasetError` listing every sound that is not found or fits several files, or where
     no pair is left.
     """
-    verdicts: dict[tuple[str, str], str] = {}
-    for event in events:
-        if event["kind"] == "feedback" and event.get("query") and event.get("chosen") is not None:
-            verdicts[event["query"], event["chosen"]] = event["verdict"]
-    pairs = [
-        (query, sound, audio)
-        for (query, sound), verdict in verdicts.items()
-        if verdict == "right" and (audio := audio_of(query)) is not None
-    ]
-    find = _in_table if isinstance(library_root, pd.DataFrame) else _in_folder
+    is_table = isinstance(library_root, pd.DataFrame)
+    where = "library" if is_table else os.fspath(library_root)
+    right = _right(events, audio_of)
+    others = _others({library for library, _ in right}, library_root)
+    if elsewhere := [f"{library}: {pair[1]}" for library, pair in right if library in others]:
+        what = "{} sounds were marked in another library and are left out"
+        warnings.warn(DatasetWarning(where, what, elsewhere), stacklevel=3)
+    # Once each: a library may be known by several names.
+    pairs = list(dict.fromkeys(pair for library, pair in right if library not in others))
+    find = _in_table if is_table else _in_folder
     found, problems = find(library_root, sorted({sound for _, sound, _ in pairs}))
-    where = "library" if isinstance(library_root, pd.DataFrame) else os.fspath(library_root)
     if problems and not allow_missing:
         raise DatasetError(where, list(problems.values()), "Name the library that was searched.")
     if problems:
-        import warnings
-
-        warning = DatasetWarning(Path(where), "{} chosen sounds are not found", list(problems))
+        warning = DatasetWarning(where, "{} chosen sounds are not found", list(problems))
         warnings.warn(warning, stacklevel=3)
     pairs = [pair for pair in pairs if pair[1] in found]
     if not pairs:
-        raise DatasetError("feedback", ["no kept recording has a right sound"], REMEDY)
+        problem = "no kept recording has a right sound in this library"
+        raise DatasetError("feedback", [problem], REMEDY)
     return _dataset(pairs, found)
+
+
+def _right(
+    events: Iterable[dict[str, Any]], audio_of: Callable[[str], Path | None]
+) -> list[tuple[str, tuple[str, str, Path]]]:
+    """Library ("" if unknown) and (query, sound, recording) of each sound that is right."""
+    verdicts: dict[tuple[str, str, str], str] = {}
+    for event in events:
+        if event["kind"] == "feedback" and event.get("query") and event.get("chosen") is not None:
+            library = str(event.get("library") or "")
+            verdicts[library, event["query"], event["chosen"]] = event["verdict"]
+    return [
+        (library, (query, sound, audio))
+        for (library, query, sound), verdict in verdicts.items()
+        if verdict == "right" and (audio := audio_of(query)) is not None
+    ]
+
+
+def _others(libraries: Iterable[str], root: str | os.PathLike | pd.DataFrame) -> set[str]:
+    """Those libraries that are folders, and have no part in ``root``."""
+    if isinstance(root, pd.DataFrame):
+        folders = {os.path.dirname(path) for path in root.get("path", ())}
+    else:
+        folders = {os.path.expanduser(root)}
+    held = [Path(folder).resolve() for folder in folders]
+    places = {library: Path(library).expanduser() for library in libraries}
+    return {
+        library
+        for library, place in places.items()
+        # One that is not absolute may be relative to any folder, or a data set's name.
+        if place.is_absolute()
+        and place.is_dir()
+        and not any(_overlap(place.resolve(), folder) for folder in held)
+    }
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _dataset(

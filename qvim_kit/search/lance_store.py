@@ -90,14 +90,14 @@ class Store:
                 f"found {name}); open it with the system it was built with, or choose another place"
             )
 
-    def stamps(self) -> dict[str, tuple[int, int, str]]:
-        """Path → size, time of change and content's hash of each sound that is stored."""
+    def stamps(self) -> dict[str, tuple[str, tuple[int, int, str, str]]]:
+        """Path → content's hash, and size, time of change, name and class, of each sound."""
         if self.table is None:
             return {}
-        columns = ["path", "size", "mtime", "key"]
+        columns = ["path", "key", "size", "mtime", "name", "class_name"]
         stored = self.table.search().select(columns).limit(self.table.count_rows()).to_arrow()
-        path, *stamp = (stored[column].to_pylist() for column in columns)
-        return dict(zip(path, zip(*stamp, strict=True), strict=True))
+        rows = zip(*(stored[column].to_pylist() for column in columns), strict=True)
+        return {path: (key, tuple(stamp)) for path, key, *stamp in rows}
 
     def first_path(self) -> str:
         """The path of one sound; "" if there is none."""
@@ -181,7 +181,8 @@ def update(
     waiting = {
         sound.path: sound
         for sound in sounds
-        if stamps.get(sound.path, ())[:2] != (sound.size, sound.mtime)
+        if stamps.get(sound.path, ("", ()))[1]
+        != (sound.size, sound.mtime, sound.name, sound.class_name)
     }
     kept = {sound.path for sound in sounds} - waiting.keys()
     new, changed, ready = 0, 0, []
@@ -193,7 +194,7 @@ def update(
                 ready.append((row_of(waiting[path], seconds_of(path), key, started), embedding))
                 kept.add(path)
                 new += path not in stamps
-                changed += path in stamps and stamps[path][2] != key
+                changed += path in stamps and stamps[path][0] != key
             if len(ready) == ROWS_AT_ONCE or (ready and done == len(waiting)):
                 rows, embeddings = zip(*ready, strict=True)
                 store.put(rows, np.stack(embeddings), about)

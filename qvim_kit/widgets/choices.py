@@ -54,7 +54,7 @@ def open_library(name: str, folder: str = "") -> Any:
     from qvim_kit.search.library import named_or_folder
 
     if name != FOLDER:
-        return open_mini() if name == MINI else open_dataset(name)
+        return open_mini() if name == MINI else open_dataset(name, allow_missing=True)
     return named_or_folder(folder)
 
 

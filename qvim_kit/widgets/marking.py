@@ -5,13 +5,12 @@ Notebook: 06_search_by_voice.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from qvim_kit.search.events import TAKEN_BACK
 
 if TYPE_CHECKING:
-    import os
-
     from qvim_kit.search.feedback import FeedbackLog
     from qvim_kit.widgets.answers import Answer, Query
     from qvim_kit.widgets.finder import Finder
@@ -51,10 +50,12 @@ class Marking:
                 self._record(system, label, name, TAKEN_BACK)
                 del marks[name]
             else:
+                if verdict == "right" and self._query.none:
+                    self._record(system, label, None, TAKEN_BACK)
+                    self._query.none = False
                 self._record(system, label, name, verdict)
                 marks[name] = verdict
                 if verdict == "right":
-                    self._query.none = False
                     self._panels.choose(label)
             self._rank()
 
@@ -81,6 +82,7 @@ class Marking:
         other = next((key for key in self._panels.systems if key != system), None)
         named = f"sound {query.sound}" if query.sound else f"words {query.words}"
         used = self._answers[system].kinds
+        folder, wanted = self._finder.folder, self._filter
         self.feedback.record(
             query_audio=query.recording,
             query=None if query.recording is not None else named,
@@ -93,6 +95,7 @@ class Marking:
             other_system=other,
             other_ranking=rankings.get(other),
             reranked=bool(query.marks),
-            library=self._finder.folder or self._finder.name,
+            library=os.path.abspath(os.path.expanduser(folder)) if folder else self._finder.name,
+            **({"filter": wanted} if wanted["text"].strip() or wanted["classes"] else {}),
             **({"words": query.words} if "words" in used else {}),
         )

@@ -216,6 +216,7 @@ class SearchByVoice(Marking, SoundServer, Recorder):
             self._finder.choose([str(name) for name in content.get("systems") or []])
             self._panels = Panels(bool(content.get("blind")))
             self._show_choices()
+            self._rank()  # the old systems answer until the new ones can
 
     def _do_reindex(self, content: dict, buffers: Buffers) -> None:
         self._finder.index()

@@ -21,8 +21,13 @@ export function libraryPanel({ model, ask }) {
   }, icon("again"), h("span"));
   const bar = h("progress", { class: "qv-progress", "aria-label": "Indexing" });
 
-  const sendSystems = () => ask("systems",
-    { systems: [first.value, second.value].filter(Boolean), blind: blind.checked });
+  const sendSystems = async () => {
+    const [before] = model.get("_systems").chosen;
+    const other = second.value === first.value ? before : second.value; // they change places
+    await ask("systems",
+      { systems: [first.value, other].filter(Boolean), blind: blind.checked });
+    show(); // what was refused is not so
+  };
   choice.onchange = () => {
     open.hidden = choice.value !== FOLDER;
     if (open.hidden) ask("library", { name: choice.value });
