@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_more_effects_with_captions(tmp_path):
     assert words.query_paths["Bell/Bell_9.wav#1"] == longer.queries["text"][0]
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.txt").write_text("mine")
-    with pytest.raises(DatasetError, match="not a captioned data set"):
+    with pytest.raises(DatasetError, match="holds something else"):
         build_captioned(tmp_path / "b", 1)
     assert (tmp_path / "b" / "thesis.txt").exists()
 
@@ -279,8 +280,7 @@ def test_what_is_wrong_with_a_table_of_captions_is_named_with_its_line(tmp_path)
 
 def test_captions_that_a_comma_cuts_are_all_named(tmp_path):
     rows = [
-        'a.wav,"first, and in quotes',
-        'over two lines"',
+        'a.wav,"first, and in quotes"',
         "",
         "a.wav,a dog, barking, twice",
         "a.wav,a dog,",
@@ -291,15 +291,60 @@ def test_captions_that_a_comma_cuts_are_all_named(tmp_path):
         open_dataset(tmp_path)
     remedy = "put captions with commas in quotes"
     assert error.value.problems == [
-        f"captions.csv, line 5 (a.wav): found 4 columns, expected 2; {remedy}",
-        f"captions.csv, line 7 (b.wav): found 3 columns, expected 2; {remedy}",
+        f"captions.csv, line 4 (a.wav): found 4 columns, expected 2; {remedy}",
+        f"captions.csv, line 6 (b.wav): found 3 columns, expected 2; {remedy}",
     ]
     result = audit(tmp_path)
     assert not result.whole and str(result).count(remedy) == 2
-    captioned(tmp_path, [rows[3]], ["Queries/v.wav"], "file_name,caption,imitation")
+    captioned(tmp_path, [rows[2]], ["Queries/v.wav"], "file_name,caption,imitation")
     with pytest.raises(DatasetError) as error:  # nor is the rest of a caption a file
         open_dataset(tmp_path)
     assert len(error.value.problems) == 1
+
+
+def test_a_quote_that_is_not_closed_is_told_with_its_line(tmp_path):
+    rows = ["a.wav,a dog", 'a.wav,"a cat', "b.wav,a bird", "b.wav,a frog"]
+    captioned(tmp_path, rows, ["a.wav", "b.wav"])
+    with pytest.warns(DatasetWarning, match="b.wav"), pytest.raises(DatasetError) as error:
+        read_captioned(tmp_path)
+    (problem,) = error.value.problems
+    assert problem.startswith("captions.csv, line 3 (a.wav): a caption goes on over several lines")
+
+
+def test_a_row_that_ends_early_is_told_with_its_line(tmp_path):
+    captioned(tmp_path, ["a dog", "a cat,a.wav"], ["a.wav"], "caption,file_name")
+    with pytest.raises(DatasetError, match="captions.csv, line 2: file_name is empty"):
+        read_captioned(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("file_name,imitation,caption_1,caption_2", ["a.wav,v.wav,a dog,two barks"]),
+        ("file_name,imitation,caption", ["a.wav,v.wav,a dog", "a.wav,v.wav,two barks"]),
+    ],
+)
+def test_an_imitation_with_several_captions(tmp_path, header, rows):
+    captioned(tmp_path, rows, ["a.wav", "b.wav", "Queries/v.wav"], header)
+    with pytest.warns(DatasetWarning, match="in no list and are left out: b.wav$"):
+        dataset = read_captioned(tmp_path)
+    assert dataset.queries["query_id"].tolist() == ["v.wav", "v.wav#2"]
+    assert [path.text for path in dataset.query_paths.values()] == ["a dog", "two barks"]
+    assert dataset.queries["path"].nunique() == 1
+    captioned(tmp_path, [*rows, rows[0].replace("a.wav", "b.wav")], [], header)
+    with pytest.raises(DatasetError, match="line .*b.wav.: Queries/v.wav imitates a.wav, too"):
+        read_captioned(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_sounds_in_linked_folders_are_found(tmp_path):
+    rows = ["cats/deep/a.wav,a cat", "b.wav,a dog"]
+    folder = captioned(tmp_path / "own", rows, ["b.wav"])
+    captioned(tmp_path / "elsewhere", [], ["deep/a.wav"])
+    (folder / "cats").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    (tmp_path / "elsewhere" / "itself").symlink_to("itself")
+    assert read_captioned(folder).items["item_id"].tolist() == ["cats/deep/a.wav", "b.wav"]
 
 
 def test_two_people_may_say_the_same_of_a_sound(tmp_path):

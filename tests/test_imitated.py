@@ -103,7 +103,7 @@ def test_what_is_there_is_used_again_and_never_overwritten(library, tmp_path):
         imitate_sounds(library, tmp_path / "out", takes=2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(DatasetError, match="is not empty"):
+    with pytest.raises(DatasetError, match="holds something else"):
         imitate_sounds(library, tmp_path / "mine", takes=1)
 
 
@@ -117,6 +117,57 @@ def test_recorded_voices_take_their_share(library, tmp_path):
     for one, other in zip(sung.queries["path"], pieced.queries["path"], strict=True):
         one, other = soundfile.read(one)[0], soundfile.read(other)[0]
         assert len(one) != len(other) or not np.allclose(one, other, atol=0.01)
+
+
+def test_names_of_one_source_do_not_swallow_anothers(tmp_path):
+    for source, hz in (("A", 400), ("B", 900)):
+        tone(tmp_path / source / "dog" / "1.wav", hz)
+    tone(tmp_path / "B" / "dog" / "2.wav", 500)
+    sources = [tmp_path / "A", tmp_path / "B", tmp_path / "B" / "dog"]  # and none of them twice
+    dataset = imitate_sounds(sources, tmp_path / "out", takes=1)
+    made = json.loads((tmp_path / "out" / "sources.json").read_text())["items"]
+    assert made == {
+        "dog/1.flac": str(tmp_path / "A" / "dog" / "1.wav"),
+        "dog/1__2.flac": str(tmp_path / "B" / "dog" / "1.wav"),
+        "dog/2.flac": str(tmp_path / "B" / "dog" / "2.wav"),
+    }
+    assert set(dataset.items["item_id"]) == set(made) and len(dataset.queries) == 3
+
+
+@pytest.mark.parametrize("where", [".", "..", "deeper/.."])
+def test_sounds_beside_each_other_are_of_their_folders_class(tmp_path, monkeypatch, where):
+    tone(tmp_path / "mine" / "x.wav")
+    (tmp_path / "mine" / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "mine" / ("deeper" if where == ".." else ""))
+    dataset = imitate_sounds(where, tmp_path / "out", takes=1)
+    assert list(dataset.items["item_id"]) == ["mine/x.flac"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_that_a_table_cannot_hold_are_made_such_as_it_can(tmp_path):
+    for name in ("dogs /x.wav", "dogs/ x.wav", " /y.wav", "dogs/ .z.wav"):
+        tone(tmp_path / "sounds" / name)
+    dataset = imitate_sounds(tmp_path / "sounds", tmp_path / "out", takes=1)
+    expected = {"dogs/x.flac", "dogs/x__2.flac", "_/y.flac", "dogs/z.flac"}
+    assert set(dataset.items["item_id"]) == expected
+
+
+def test_a_sound_that_was_edited_is_not_taken_for_what_was_imitated(library, tmp_path):
+    imitate_sounds(library, tmp_path / "out", takes=1)
+    lark = library / "birds" / "lark.flac"
+    size, before = lark.stat().st_size, lark.stat().st_mtime_ns
+    os.utime(lark, ns=(before, before + 1_000_000_000))
+    assert lark.stat().st_size == size
+    with pytest.raises(DatasetError, match="holds imitations made otherwise"):
+        imitate_sounds(library, tmp_path / "out", takes=1)
+
+
+def test_somebodys_own_sources_are_not_taken_for_ours(library, tmp_path):
+    for number, text in enumerate(("{", "[]", '{"recipes": 1}')):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "sources.json").write_text(text)
+        with pytest.raises(DatasetError, match="holds something else"):
+            imitate_sounds(library, tmp_path / f"{number}", takes=1)
 
 
 @pytest.mark.parametrize("wrong", [{"takes": 0}, {"workers": 0}, {"mosaic": 1.5}, {"seed": -1}])

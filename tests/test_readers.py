@@ -1,3 +1,4 @@
+import os
 import warnings
 
 import pytest
@@ -19,6 +20,7 @@ from qvim_kit.datasets import (
     read_vocal_imitation_set,
     read_vocalsketch,
 )
+from qvim_kit.datasets.audit import audit
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +273,34 @@ def test_qvim_names_queries_that_the_table_does_not_list(tmp_path):
     )
     with pytest.warns(DatasetWarning, match="1 files are in no list.*Queries/Dog/q2.wav"):
         assert pairs(read_qvim_dev(tmp_path)) == {"Dog/q1.wav": "Dog/a.wav"}
+
+
+def test_qvim_names_sounds_in_no_class_or_below_one(tmp_path):
+    there = ("Items/Dog/a.wav", "Items/Dog/b.wav", "Queries/Dog/q.wav")
+    stray = ("Queries/z.wav", "Items/Dog/old/c.wav", "Items/d.wav")
+    for name in (*there, *stray):
+        write_sound(tmp_path / name, 1)
+    table = tmp_path / "DEV Dataset.csv"
+    header = "banner\nLabel,Class,Items,Query 1,Query 2,Query 3\n"
+    table.write_text(f"{header},Dog,a,q,,\n")
+    with pytest.warns(DatasetWarning, match="3 files are in no list") as record:
+        dataset = read_qvim_dev(tmp_path)
+    assert set(record[0].message.names) == set(stray)
+    assert list(dataset.items["item_id"]) == ["Dog/a.wav", "Dog/b.wav"]
+    told = str(audit(tmp_path))
+    assert all(name in told for name in stray)
+    table.write_text(f"{header},Dog,old/c.wav,q,,\n")
+    with pytest.warns(DatasetWarning, match="2 files are in no list"):
+        assert pairs(read_qvim_dev(tmp_path)) == {"Dog/q.wav": "Dog/old/c.wav"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_qvim_follows_a_linked_class(tmp_path):
+    for name in ("own/Items/Dog/a.wav", "elsewhere/q.wav"):
+        write_sound(tmp_path / name, 1)
+    (tmp_path / "own" / "Queries").mkdir()
+    (tmp_path / "own" / "Queries" / "Dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "own" / "DEV Dataset.csv").write_text(
+        "banner\nLabel,Class,Items,Query 1,Query 2,Query 3\n,Dog,a,q,,\n"
+    )
+    assert pairs(read_qvim_dev(tmp_path / "own")) == {"Dog/q.wav": "Dog/a.wav"}

@@ -73,8 +73,7 @@ def load_mini(folder: str | os.PathLike | None = None) -> RetrievalDataset:
     """The mini data set: 96 synthesised effects in 12 classes, 192 synthetic vocal imitations.
 
     It is built on first use (about ten seconds, with a progress bar) in the challenge's layout
-    under ``data/qvim-mini``, or in ``folder``; by the same versions of NumPy and SciPy always the
-    same. With others the effects stay, and the imitations are other takes.
+    under ``data/qvim-mini``, or in ``folder``, on every machine the same but for rounding.
 
     >>> load_mini()  # doctest: +SKIP
     RetrievalDataset qvim-mini: 192 queries, 96 items in 12 classes

@@ -29,12 +29,13 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
     are named from the table's folder, or from its folder ``Items`` if there is one. Items are the
     sounds that have captions; the class is the folder that a sound lies in, or its own name where
     it lies beside the table. Each caption is a query; a row with a file of the folder ``Queries``
-    in the column ``imitation`` asks with voice and words at once. Equal captions of different
-    sounds stay: each asks for its own. A warning names sounds without captions.
+    in the column ``imitation`` asks with voice and words at once. Equal captions stay, of one sound
+    and of several: each asks for its own. A warning names sounds without captions.
 
     Raises `DatasetError` listing all that is wrong, with its line in the file: captions without a
-    sound (left out with a warning if ``allow_missing``), captions that are empty, not UTF-8, or
-    cut by a comma, as they are not in quotes, and rows that stand there twice.
+    sound (left out with a warning if ``allow_missing``), captions that are empty, not UTF-8, cut
+    by a comma, as they are not in quotes, or run on over several lines, as a quote is not closed,
+    and imitations of two sounds.
     """
     folder = Path(folder).resolve()
     require(folder, [CAPTION_TABLE], f"a folder of sounds with {CAPTION_TABLE}")
@@ -43,6 +44,7 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
     problems: list[str] = []
     missing: dict[str, str] = {}
     items: dict[str, tuple] = {}
+    imitated: dict[str, str] = {}
     counts: dict[str, int] = {}
     queries = []
     for where, row, captions in caption_rows(folder / CAPTION_TABLE, problems):
@@ -55,12 +57,14 @@ def read_captioned(folder: str | os.PathLike, *, allow_missing: bool = False) ->
             continue
         kind = item.rpartition("/")[0] or item
         items[item] = (item, str(sounds.files.paths[item]), kind)
+        if voice and (other := imitated.setdefault(voice, item)) != item:
+            problems.append(f"{where}: Queries/{voice} imitates {other}, too; expected one sound")
+        path = str(voices.files.paths[voice]) if voice else ""
         for text in captions.values():
-            counts[item] = n = counts.get(item, 0) + 1
-            path = str(voices.files.paths[voice]) if voice else ""
-            queries.append((voice or f"{item}#{n}", path, kind, item, text))
-    asked = {query[0] for query in queries}
-    unlisted = [f"Queries/{name}" for name in voices.files.paths if name not in asked]
+            counts[voice or item] = n = counts.get(voice or item, 0) + 1
+            query = voice if voice and n == 1 else f"{voice or item}#{n}"
+            queries.append((query, path, kind, item, text))
+    unlisted = [f"Queries/{name}" for name in voices.files.paths if name not in imitated]
     unlisted += [n for n in sounds.files.paths if n not in items and n[:8] != "Queries/"]
     settle(folder, problems, missing, unlisted, allow_missing)
     if not queries:
@@ -99,6 +103,8 @@ def caption_rows(
             f"{c} is not UTF-8; save the table as UTF-8" for c in texts if "\ufffd" in texts[c]
         ]
         wrong += [f"{column} is empty" for column in columns if not texts[column]]
+        if not columns and any(sign in row[c] for c in named for sign in "\r\n"):
+            wrong += ["a caption goes on over several lines; close its quotes, or make it one line"]
         texts = {column: text for column, text in texts.items() if text}
         cut = any(cells[len(header) :])
         # With a caption a row, two people may have said the same of a sound.

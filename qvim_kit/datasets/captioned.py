@@ -11,8 +11,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,14 +18,14 @@ import numpy as np
 
 from qvim_kit import effects, synth
 from qvim_kit.datasets import caption_words, captions
+from qvim_kit.datasets.building import Recipe, built_beside, digest, write_sound
 from qvim_kit.datasets.caption_table import CAPTION_TABLE, read_captioned
 from qvim_kit.datasets.captions import CAPTIONS, PARAMETERS, caption
 from qvim_kit.datasets.mini import EFFECTS_PER_CLASS
-from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
+from qvim_kit.datasets.tables import RetrievalDataset
 
 SAMPLE_RATE = 32_000
 AFTER_MINI = EFFECTS_PER_CLASS + 1  # the mini data set holds the effects 1 to 8 of each class
-RECIPE = "recipe.txt"
 
 
 def build_captioned(
@@ -40,8 +38,8 @@ def build_captioned(
 ) -> RetrievalDataset:
     """Effects that the mini data set does not hold, searched in words, or in words and by voice.
 
-    They are built in ``folder`` unless they are there already, the same on machines with the same
-    NumPy and SciPy: about fifty effects a second, and some ten imitations.
+    They are built in ``folder`` unless they are there already, on every machine the same but for
+    rounding: about fifty effects a second, and some ten imitations.
 
     Args:
         folder: holds nothing else.
@@ -57,13 +55,10 @@ def build_captioned(
     numbers = range(first, first + effects_per_class)
     made = [(c, n) for c in classes for n in numbers]
     recipe = _recipe(made, imitations)
-    if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).is_file():
-        problem = "holds something that is not a captioned data set"
-        raise DatasetError(folder, [problem], "Choose another folder.")
-    sounds = len(made) * (1 + imitations)
-    built = (folder / RECIPE).is_file() and (folder / RECIPE).read_text() == recipe
-    if not built or len(list(folder.glob("*/*/*.wav"))) != sounds:
-        _build(folder, made, imitations, recipe)
+    if not recipe.made(folder):
+        with built_beside(folder, recipe.made, recipe.owns) as workshop:
+            _build(workshop, made, imitations, f"building {folder.name}")
+            recipe.write(workshop)
     return read_captioned(folder)
 
 
@@ -75,50 +70,31 @@ def _query(kind: str, number: int, imitation: int) -> str:
     return f"{kind}/{kind}_{number}_imitation_{imitation}.wav"
 
 
-def _recipe(made: list[tuple[str, int]], imitations: int) -> str:
-    """Changes with whatever the sounds are made from, so that a stale folder is built again."""
-    digest = hashlib.sha256(f"{made} {imitations}".encode())
+def _recipe(made: list[tuple[str, int]], imitations: int) -> Recipe:
     voice = sorted(Path(synth.__file__).parent.glob("*.py")) if imitations else []
     words = (captions.__file__, caption_words.__file__)
-    for source in (effects.__file__, *voice, *words, __file__):
-        digest.update(Path(source).read_bytes())
-    return digest.hexdigest()
+    sources = (effects.__file__, *voice, *words, __file__)
+    made_from = digest(f"{made} {imitations}", sources)
+    sounds = len(made) * (1 + imitations)
+    return Recipe("qvim-kit's captioned effects", made_from, sounds, CAPTION_TABLE)
 
 
-def _build(folder: Path, made: list[tuple[str, int]], imitations: int, recipe: str) -> None:
-    """Synthesise beside the folder, then move."""
+def _build(folder: Path, made: list[tuple[str, int]], imitations: int, title: str) -> None:
     from tqdm.auto import tqdm
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    workshop.chmod(0o755)  # mkdtemp's 0700 would shut out the other users of a shared machine
     parameters = {}
-    try:
-        for kind, number in tqdm(made, desc=f"building {folder.name}", unit="sound"):
-            # As the mini data set's, which goes on where this begins.
-            digits = hashlib.sha256(f"{kind} {number}".encode()).digest()[:4]
-            seed = int.from_bytes(digits, "big")
-            rng = np.random.default_rng(seed)
-            drawn = parameters[_item(kind, number)] = effects.draw_parameters(kind, rng)
-            effect = effects.synthesise(kind, drawn, rng, SAMPLE_RATE)
-            _write(workshop / "Items" / _item(kind, number), effect)
-            for k in range(1, imitations + 1):
-                voice = synth.imitate(effect, SAMPLE_RATE, synth.Speaker.random(seed + k))
-                _write(workshop / "Queries" / _query(kind, number, k), voice)
-        _write_captions(workshop / CAPTION_TABLE, made, imitations, parameters)
-        (workshop / PARAMETERS).write_text(json.dumps(parameters, indent=1), encoding="utf-8")
-        (workshop / RECIPE).write_text(recipe)
-        shutil.rmtree(folder, ignore_errors=True)  # an older one, or nothing
-        workshop.rename(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _write(path: Path, waveform: np.ndarray) -> None:
-    import soundfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16")
+    for kind, number in tqdm(made, desc=title, unit="sound"):
+        # As the mini data set's, which goes on where this begins.
+        seed = int.from_bytes(hashlib.sha256(f"{kind} {number}".encode()).digest()[:4], "big")
+        rng = np.random.default_rng(seed)
+        drawn = parameters[_item(kind, number)] = effects.draw_parameters(kind, rng)
+        effect = effects.synthesise(kind, drawn, rng, SAMPLE_RATE)
+        write_sound(folder / "Items" / _item(kind, number), effect, SAMPLE_RATE)
+        for k in range(1, imitations + 1):
+            voice = synth.imitate(effect, SAMPLE_RATE, synth.Speaker.random(seed + k))
+            write_sound(folder / "Queries" / _query(kind, number, k), voice, SAMPLE_RATE)
+    _write_captions(folder / CAPTION_TABLE, made, imitations, parameters)
+    (folder / PARAMETERS).write_text(json.dumps(parameters, indent=1), encoding="utf-8")
 
 
 def _write_captions(

@@ -10,8 +10,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from qvim_kit import synth
 from qvim_kit.audio import AudioError, audio_files, load_audio, prepare
 from qvim_kit.datasets import versions as versions_module
+from qvim_kit.datasets.building import built_beside, is_free, write_sound
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 from qvim_kit.datasets.versions import LONGEST_S, SAMPLE_RATE, SHORTEST_S, changed
@@ -42,8 +41,9 @@ def imitate_sounds(
     Written are ``Items/<class>/*.flac`` and ``Queries/<class>/*.flac`` at 32 kHz, silence trimmed
     and levels made equal (`audio.prepare`), the table, and ``sources.json``, which tells what each
     item was made from and which files were left out. The class is the first folder below the
-    source. Sounds that are equal, or have one name in one folder, are taken once. What was made
-    from the same sources with the same arguments is used again.
+    source. Of files that differ in nothing but the suffix the first is taken; of one name from
+    several sources all are, the second as ``name__2``. What was made from the same sources,
+    unchanged, with the same arguments is used again.
 
     Args:
         sources: folders of sounds, 0.06 s or longer; only their first 10 s are imitated.
@@ -66,27 +66,17 @@ def imitate_sounds(
     folder = Path(folder).absolute()
     files, unlisted = _sounds(sources)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
-    if (known := folder / "sources.json").is_file():
-        if json.loads(known.read_text())["recipe"] == recipe:
-            return read_qvim_dev(folder)
+    if (known := _recipe_in(folder)) == recipe:
+        return read_qvim_dev(folder)
+    if known:
         raise DatasetError(folder, ["holds imitations made otherwise"], "Choose another folder.")
-    if folder.exists() and any(folder.iterdir()):
-        raise DatasetError(folder, ["is not empty"], "Choose another folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    workshop.chmod(0o755)
-    settings = takes, versions, seed, str(workshop), mosaic
-    jobs = [(str(path), name, *settings) for path, name in files.items()]
-    try:
+    with built_beside(folder, lambda f: _recipe_in(f) == recipe, is_free) as workshop:
+        settings = takes, versions, seed, str(workshop), mosaic
+        jobs = [(str(path), name, *settings) for path, name in files.items()]
         with _pool(workers, _read_voices(voices)) as run:
             bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
             rows = list(bar)
         _write(workshop, list(files), rows, recipe, [str(error) for error in unlisted])
-        if folder.exists():
-            folder.rmdir()
-        workshop.rename(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
     return read_qvim_dev(folder)
 
 
@@ -111,21 +101,42 @@ def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[Aud
     """
     found: dict[Path, str] = {}
     errors: list[AudioError] = []
-    seen: set[str] = set()
-    for source in map(Path, sources):
+    taken: set[Path] = set()
+    names: set[str] = set()
+    # Not resolved, as a link's own name is the class; but "." has none.
+    for source in (Path(os.path.abspath(path)) for path in sources):
         if not source.is_dir():
             raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
         for path in sorted(map(Path, audio_files(source, errors))):
-            inside = path.relative_to(source)
-            sound_class = inside.parts[0] if len(inside.parts) > 1 else source.name
-            name = f"{sound_class}/{'__'.join(inside.parts[1:-1] + (path.stem,))}"
-            if name not in seen:
-                seen.add(name)
-                found[path] = name
+            stem = path.with_suffix("")
+            if stem in taken:
+                continue
+            taken.add(stem)
+            first, *others = stem.relative_to(source).parts
+            sound_class = first if others else source.name
+            found[path] = _name(sound_class, "__".join(others or [first]), names)
     if not found:
         problems = ["no sounds in it", *map(str, errors)]
         raise DatasetError(sources[0], problems, "Name a folder of sounds.")
     return found, errors
+
+
+def _name(sound_class: str, stem: str, names: set[str]) -> str:
+    """``class/stem`` as a table can hold it, and as none of ``names``, which it is added to."""
+    # Cells are stripped, and files whose names begin with a dot are not seen.
+    parts = [part.strip().lstrip(".").strip() or "_" for part in (sound_class, stem)]
+    name, number = "/".join(parts), 1
+    while (unique := f"{name}__{number}" if number > 1 else name).casefold() in names:
+        number += 1
+    names.add(unique.casefold())
+    return unique
+
+
+def _recipe_in(folder: Path) -> str | None:
+    try:
+        return json.loads((folder / "sources.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
@@ -134,7 +145,9 @@ def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> st
     spoken = [Path(path) for path in audio_files(voices, [])] if voices else []
     for path in [*files, *spoken]:
         status = path.stat()
-        digest.update(f"{path.name} {status.st_size} {files.get(path)}\n".encode())
+        digest.update(
+            f"{path.name} {status.st_size} {status.st_mtime_ns} {files.get(path)}\n".encode()
+        )
     made_by = [*sorted(Path(synth.__file__).parent.glob("*.py")), Path(versions_module.__file__)]
     for source in made_by:
         digest.update(source.read_bytes())
@@ -210,17 +223,11 @@ def _imitate_one(job: tuple) -> list[tuple[str, list[str]]] | str:
             grains = _VOICES if rng.random() < mosaic else None
             voice = synth.imitate(heard, SAMPLE_RATE, speaker, grains=grains)
             queries.append(f"{item}_{take + 1}.flac")
-            _save(Path(workshop, "Queries", queries[-1]), prepare(voice, SAMPLE_RATE))
-        _save(Path(workshop, "Items", f"{item}.flac"), heard)
+            voice = prepare(voice, SAMPLE_RATE)
+            write_sound(Path(workshop, "Queries", queries[-1]), voice, SAMPLE_RATE)
+        write_sound(Path(workshop, "Items", f"{item}.flac"), heard, SAMPLE_RATE)
         rows.append((f"{item}.flac", queries))
     return rows
-
-
-def _save(target: Path, sound: np.ndarray) -> None:
-    import soundfile
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(target, sound, SAMPLE_RATE, subtype="PCM_16")
 
 
 def _write(folder: Path, paths: list[Path], rows: list, recipe: str, unlisted: list[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from qvim_kit.audio import AUDIO_SUFFIXES
@@ -43,12 +44,15 @@ class AudioFolder:
 
     Args:
         folder: need not exist; then it holds no files.
-        pattern: which files, as of `Path.glob`: "*" directly in the folder, "**/*" at any depth.
+        pattern: which files, as of `Path.glob`: "*" directly in the folder, "**/*" at any depth,
+            also in linked folders.
     """
 
     def __init__(self, folder: Path, pattern: str = "*"):
         self.folder = folder
-        files = (path for path in folder.glob(pattern) if path.suffix.lower() in AUDIO_SUFFIXES)
+        # Of Python's versions, some follow links and some do not.
+        paths = _files_below(folder) if pattern == "**/*" else folder.glob(pattern)
+        files = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
         named = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
         self.paths: dict[str, Path] = {
             name: path
@@ -65,6 +69,20 @@ class AudioFolder:
             return name
         alike = self._alike.get(key_of(name), [])
         return alike[0] if len(alike) == 1 else None
+
+
+def _files_below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All but folders, by every name that links give them."""
+    real = os.path.realpath(folder)
+    if real in above:  # a link that leads back
+        return
+    with contextlib.suppress(OSError):  # what cannot be listed is not there
+        for entry in os.scandir(folder):
+            path = folder / entry.name
+            if os.path.isdir(path):
+                yield from _files_below(path, (*above, real))
+            else:
+                yield path
 
 
 def key_of(name: str) -> str:
@@ -117,8 +135,8 @@ def read_table(
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header, and of each row its line in the file, from 1, and its cells.
 
-    Cells are stripped, blank rows left out. Raises `DatasetError` listing the columns that are not
-    there.
+    Cells are stripped, blank rows left out; a row that ends early has empty cells. Raises
+    `DatasetError` listing the columns that are not there.
     """
     # Only free text of participants holds other bytes than ASCII; it must not cost the table.
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
@@ -137,7 +155,7 @@ def read_table(
     absent = [f"there is no column {c!r}, found {header}" for c in columns if c not in header]
     if absent:
         raise DatasetError(path, absent, separated_otherwise(header) if delimiter == "," else "")
-    return header, lines[1:]
+    return header, [(line, cells + [""] * (len(header) - len(cells))) for line, cells in lines[1:]]
 
 
 def separated_otherwise(header: Sequence[str]) -> str:

@@ -1,25 +1,23 @@
 """Builds the mini data set: synthesised effects and a virtual voice that imitates them.
 
-Small, offline and the same on every machine that has the same versions of NumPy and SciPy (others
-compute other last bits, on which a take depends), in the layout of QVIM-dev, so that each notebook
-runs before anything has been downloaded. `datasets.load_mini` calls this.
+Small, offline and on every machine the same to within a rounding that nobody hears, in the layout
+of QVIM-dev, so that each notebook runs before anything has been downloaded. `datasets.load_mini`
+calls this.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from qvim_kit import effects, synth
+from qvim_kit.datasets.building import Recipe, built_beside, digest, write_sound
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE
 
 SAMPLE_RATE = 32_000
@@ -37,16 +35,17 @@ def build_mini(
     It is built beside the folder and moved there when complete. Each sound has random numbers of
     its own, so a sound does not depend on how many are built. ``parameters.json`` keeps what each
     effect was made from.
+
+    Raises `DatasetError` for a folder that holds something else, and `OSError` where none can be
+    made.
     """
     from tqdm.auto import tqdm
 
     folder, classes = Path(folder), list(classes)
     recipe = _recipe(classes, effects_per_class)
-    sounds = len(classes) * effects_per_class * (1 + IMITATIONS_PER_EFFECT)
-    if _built_from(folder) == recipe and len(list(folder.glob("*/*/*.wav"))) == sounds:
+    if recipe.made(folder):
         return folder
-    workshop = _workshop(folder)
-    try:
+    with built_beside(folder, recipe.made, recipe.owns) as workshop:
         parameters: dict[str, dict[str, float]] = {}
         rows = []
         bar = tqdm(total=len(classes) * effects_per_class, desc="building qvim-mini", unit="sound")
@@ -60,21 +59,15 @@ def build_mini(
                     bar.update()
         _write_table(workshop / QVIM_DEV_TABLE, rows)
         (workshop / "parameters.json").write_text(json.dumps(parameters, indent=1))
-        (workshop / "recipe.txt").write_text(recipe)
-        _move(workshop, folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        recipe.write(workshop)
     return folder
 
 
 def _write(folder: Path, sound_class: str, number: int) -> tuple[list[str], dict[str, float]]:
     """Write one effect and its imitations; return their row of the table and its parameters."""
-    import soundfile
 
     def write(kind: str, name: str, waveform: np.ndarray) -> str:
-        path = folder / kind / sound_class / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16")
+        write_sound(folder / kind / sound_class / name, waveform, SAMPLE_RATE)
         return name
 
     # Seeded by name: the same sound in every process, whatever else is built.
@@ -107,48 +100,8 @@ def _write_table(path: Path, rows: list[list[str]]) -> None:
         writer.writerows(row + [""] * (len(QVIM_DEV_COLUMNS) - len(row)) for row in rows)
 
 
-def _recipe(classes: list[str], effects_per_class: int) -> str:
-    """Changes with whatever the sounds are made from, so that a stale folder is built again."""
-    digest = hashlib.sha256(f"{classes} {effects_per_class}".encode())
-    voice = sorted(Path(synth.__file__).parent.glob("*.py"))
-    for source in (effects.__file__, *voice, __file__):
-        digest.update(Path(source).read_bytes())
-    return digest.hexdigest()
-
-
-def _workshop(folder: Path) -> Path:
-    """A new folder beside it to work in; refuses what is not mini's, and what cannot be made."""
-    try:
-        mine = not folder.exists() or (
-            folder.is_dir() and (_built_from(folder) is not None or not any(folder.iterdir()))
-        )
-        if mine:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            workshop.chmod(0o755)  # mkdtemp's 0700 would shut out others of a shared machine
-            return workshop
-    except OSError as error:
-        problem = f"cannot be made ({error.strerror}); set QVIM_DATA to another folder"
-        raise OSError(f"{folder}: {problem}") from None
-    raise FileExistsError(f"{folder}: holds something that is not the mini data set; move it away")
-
-
-def _built_from(folder: Path) -> str | None:
-    recipe = folder / "recipe.txt"
-    return recipe.read_text() if recipe.is_file() else None
-
-
-def _move(workshop: Path, folder: Path) -> None:
-    """Put the finished folder in place of an older or incomplete one.
-
-    Where another process puts its own there at the same moment, that one is as good.
-    """
-    older = workshop.with_name(workshop.name + "-old")
-    with contextlib.suppress(OSError):
-        folder.rename(older)
-    try:
-        workshop.rename(folder)
-    except OSError:
-        if _built_from(folder) is None:
-            raise
-    shutil.rmtree(older, ignore_errors=True)
+def _recipe(classes: list[str], effects_per_class: int) -> Recipe:
+    sources = (effects.__file__, *sorted(Path(synth.__file__).parent.glob("*.py")), __file__)
+    made_from = digest(f"{classes} {effects_per_class}", sources)
+    sounds = len(classes) * effects_per_class * (1 + IMITATIONS_PER_EFFECT)
+    return Recipe("qvim-kit's mini data set", made_from, sounds, QVIM_DEV_TABLE)

@@ -19,10 +19,10 @@ QVIM_DEV_COLUMNS = ("Label", "Class", "Items", "Query 1", "Query 2", "Query 3")
 def read_qvim_dev(folder: str | os.PathLike, *, allow_missing: bool = False) -> RetrievalDataset:
     """Read a data set in the challenge's layout: ``Items/``, ``Queries/``, ``DEV Dataset.csv``.
 
-    Every file in Items is an item, also those that no query imitates. Suffixes match in any case,
-    a blank Label keeps its row, and a row without an item continues the one above. The table's
-    first line is a title, its second the header. A warning names the files in Queries that the
-    table does not list.
+    Every file in a folder of Items is an item, also those that no query imitates. Suffixes match in
+    any case, a blank Label keeps its row, and a row without an item continues the one above. The
+    table's first line is a title, its second the header. A warning names the files in Queries that
+    the table does not list, and such in Items that lie in no class's folder, or deeper.
 
     Raises `DatasetError` listing all that is wrong: missing table, folders, title, columns, files,
     queries listed for two items. With ``allow_missing`` the rows of missing files are left out,
@@ -30,17 +30,18 @@ def read_qvim_dev(folder: str | os.PathLike, *, allow_missing: bool = False) -> 
     """
     folder = Path(folder).resolve()
     rows = _read_pairs(folder)
-    items, queries = AudioFolder(folder / "Items", "*/*"), AudioFolder(folder / "Queries", "*/*")
+    items, queries = AudioFolder(folder / "Items", "**/*"), AudioFolder(folder / "Queries", "**/*")
     pairs: dict[str, str] = {}
     problems: list[str] = []
     missing: dict[str, str] = {}
-    listed = set()
+    listed: dict[str, set[str | None]] = {"Items": set(), "Queries": set()}
     for sound_class, item_name, query_name in rows:
         item, query = (
             files.find(f"{sound_class}/{name}")
             for files, name in ((items, item_name), (queries, query_name))
         )
-        listed.add(query)
+        listed["Items"].add(item)
+        listed["Queries"].add(query)
         if item is None:
             name = f"Items/{sound_class}/{item_name}"
             missing[name] = f"missing {name}"
@@ -51,11 +52,21 @@ def read_qvim_dev(folder: str | os.PathLike, *, allow_missing: bool = False) -> 
             continue
         if pairs.setdefault(query, item) != item:
             problems.append(f"query {query} is listed for two items: {pairs[query]} and {item}")
-    unlisted = [f"Queries/{name}" for name in queries.paths if name not in listed]
+    listed["Items"] |= {name for name in items.paths if name.count("/") == 1}
+    unlisted = [
+        f"{files.folder.name}/{name}"
+        for files in (queries, items)
+        for name in files.paths
+        if name not in listed[files.folder.name]
+    ]
     settle(folder, problems, missing, unlisted, allow_missing)
     return RetrievalDataset(
         items=pd.DataFrame(
-            [(name, str(path), name.split("/")[0]) for name, path in items.paths.items()],
+            [
+                (name, str(path), name.split("/")[0])
+                for name, path in items.paths.items()
+                if name in listed["Items"]
+            ],
             columns=ITEM_COLUMNS,
         ),
         queries=pd.DataFrame(

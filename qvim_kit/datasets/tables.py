@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import os
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class DatasetError(ValueError):
         lines += [f"  {last.rstrip('.')}.", remedy] if remedy else [f"  {last}"]
         super().__init__("\n".join(lines))
         self.problems, self.remedy = problems, remedy
+
+    def __reduce__(self):
+        # As it is, not made again: the message is not what it was made from.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
 
 
 class Worded(str):
@@ -175,7 +180,9 @@ class RetrievalDataset:
 
 def hash_file(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content in hexadecimal, or "missing"."""
+    if not os.fspath(path) or os.path.isdir(path):  # "" would be the current folder
+        return "missing"
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):
         return "missing"
