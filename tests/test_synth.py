@@ -65,6 +65,16 @@ def test_a_speaker_and_a_waveform_give_one_imitation():
     assert len(first) != len(other) or not np.allclose(first, other)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_other_last_bits_of_the_sound_make_the_same_take(seed):
+    """Other processors and versions of NumPy compute the same sound a little differently."""
+    sound = (tone(330) + noise()) * np.linspace(0.1, 1, SAMPLE_RATE, dtype=np.float32)
+    nudged = np.nextafter(sound, np.float32(1))
+    one, other = imitate(sound, SAMPLE_RATE, seed), imitate(nudged, SAMPLE_RATE, seed)
+    assert len(one) == len(other)
+    assert np.linalg.norm(one - other) < 0.01 * np.linalg.norm(one)
+
+
 def test_the_waveform_is_left_as_it_was():
     wave = tone(440)
     before = wave.copy()
@@ -137,10 +147,13 @@ def test_a_steady_tone_is_sung_at_its_pitch_moved_by_octaves(hz):
 def test_two_bursts_give_two_bursts(speaker):
     bursts = np.zeros(2 * SAMPLE_RATE, np.float32)
     bursts[8000:14_000] = bursts[40_000:46_000] = tone(400, 6000 / SAMPLE_RATE)
-    loud = loudness(imitate(bursts, SAMPLE_RATE, speaker))
-    peaks, _ = find_peaks(np.pad(loud, 1), prominence=0.3 * loud.max(), distance=SAMPLE_RATE // 4)
-    assert len(peaks) == 2
-    assert loud[(peaks[0] + peaks[1]) // 2] < 0.1 * loud.max()
+    takes = [loudness(imitate(bursts, SAMPLE_RATE, speaker, take)) for take in range(5)]
+    found = []
+    for loud in takes:
+        apart = {"prominence": 0.3 * loud.max(), "distance": SAMPLE_RATE // 4}
+        found.append(find_peaks(np.pad(loud, 1), **apart)[0])
+        assert loud[(found[-1][0] + found[-1][1]) // 2] < 0.1 * loud.max()
+    assert np.median([len(peaks) for peaks in found]) == 2  # some say a sound again
 
 
 def test_a_careful_mimic_keeps_the_rise_and_fall_of_loudness():
@@ -179,12 +192,13 @@ def test_bright_noise_is_answered_by_brighter_breath():
 def test_a_shorter_tract_raises_the_formants():
     import librosa
 
-    centroids = []
-    for length in (18.0, 13.5):
+    def centroid(length: float, take: int) -> float:
         speaker = Speaker(slips=0.0, breathiness=0.0, tract_length_cm=length)
-        voice = imitate(tone(220), SAMPLE_RATE, speaker)
-        centroids.append(librosa.feature.spectral_centroid(y=voice, sr=SAMPLE_RATE).mean())
-    assert centroids[1] > 1.05 * centroids[0]
+        voice = imitate(tone(220), SAMPLE_RATE, speaker, take)
+        return librosa.feature.spectral_centroid(y=voice, sr=SAMPLE_RATE).mean()
+
+    raised = [centroid(13.5, take) / centroid(18.0, take) for take in range(5)]
+    assert min(raised) > 1 and np.median(raised) > 1.03
 
 
 @pytest.mark.parametrize("hz", [60.0, 441.0, 3000.0])
