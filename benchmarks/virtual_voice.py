@@ -105,7 +105,8 @@ def main() -> None:
         "mn04_as, frozen": measured(lambda: EncoderSystem.from_pretrained("mn04_as"), tests),
     }
     for number, (name, (preset, voice)) in enumerate(variants().items()):
-        folder = options.output / f"{number}-{name.replace(' ', '-').replace(',', '')}"
+        words = name.replace(" ", "-").replace(",", "")
+        folder = options.output / f"{number}-{words}-{options.steps}-steps"
         rows[name] = measured(
             lambda p=preset, v=voice, f=folder: trained(
                 p, train[v], tests["MRR, sung"], f, options.steps

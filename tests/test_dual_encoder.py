@@ -292,7 +292,11 @@ def test_finds_what_comes_with_the_package_by_name(encoder, tmp_path, monkeypatc
     folder = DualEncoder(encoder).save_pretrained(tmp_path / "saved")
     (folder / "model.safetensors").rename(tmp_path / "mini.safetensors")
     (folder / "card.json").rename(tmp_path / "mini.json")
-    assert DualEncoder.from_pretrained("mini").dim == 96
+    (tmp_path / "mini").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert DualEncoder.from_pretrained("mini").dim == 96  # a name goes before a folder
+    with pytest.raises(CheckpointError, match="mini: card.json: cannot be read"):
+        DualEncoder.from_pretrained("./mini")
     with pytest.raises(CheckpointError, match="maxi: found no such folder; .* one of .*names mini"):
         DualEncoder.from_pretrained("maxi")
 

@@ -1,6 +1,7 @@
 import importlib.util
 import shutil
 import warnings
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,8 @@ def test_what_is_downloaded_holds_nothing_that_runs(monkeypatch, encoder):
     assert asked["repository"] == "sentence-transformers/all-mpnet-base-v2"
     assert asked["local_files_only"] is False
     assert not any(Path(p).suffix in (".bin", ".py", ".pt") for p in asked["allow_patterns"])
+    matched = [p for p in asked["allow_patterns"] if fnmatch("2_Dense/model.safetensors", p)]
+    assert matched and not set(matched) & set(text_module.NEEDED)  # hashed once
     load_text_encoder("someone/another")
     assert asked["repository"] == "someone/another"
 

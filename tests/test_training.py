@@ -13,6 +13,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+import qvim_kit
 from qvim_kit import metrics
 from qvim_kit.audio import load_audio
 from qvim_kit.augment import Recipe, Roll, greif
@@ -23,9 +24,11 @@ from qvim_kit.evaluation import relevance
 from qvim_kit.losses import NTXent
 from qvim_kit.models.dual_encoder import DualEncoder
 from qvim_kit.models.mobilenet import MobileNet, mobilenet
+from qvim_kit.systems import DualEncoderSystem
 from qvim_kit.training import Constant, LeakageError, WarmupCosine, WaveformCache, fit
 from qvim_kit.training import presets as preset_module
-from qvim_kit.training.checking import CHECKS
+from qvim_kit.training.checking import CHECKS, FIXED
+from qvim_kit.training.frozen_head import Embeddings, HeadOnly
 from qvim_kit.training.keeping import make_logger
 from qvim_kit.training.pairs import EpochOrder, Pairs, Share
 from qvim_kit.training.presets import PRESETS, frozen_head, laptop
@@ -159,6 +162,21 @@ def test_a_learned_temperature_learns(run):
     assert loss.temperature.item() != pytest.approx(0.07, rel=1e-6)
 
 
+def test_the_temperature_on_the_record_is_that_of_the_best_epoch(run, monkeypatch):
+    plant(monkeypatch, [0.9, 0.5, 0.4])
+    loss = NTXent(0.07, learnable=True)
+    last = []
+    watch = Watch(lambda module, *_: last.append(str(module.loss)))
+    result = run(loss=loss, epochs=3, schedule=Constant(0.05), callbacks=[watch])
+    assert last[2] == result.record["settings"]["loss"] == str(loss) != last[8]
+
+
+def test_a_model_may_come_in_evaluation_mode(run):
+    expected = run("fresh").model
+    assert differing(run("evaluated", new_model().eval()).model, expected) == []
+    assert not expected.training  # as every result
+
+
 def test_each_side_has_its_recipe(run):
     seen = []
 
@@ -220,6 +238,13 @@ def test_early_stop(run, monkeypatch):
     assert list(result.history["epoch"]) == [0, 1, 2] and not result.interrupted
 
 
+def test_early_stop_holds_when_resumed_but_with_more_patience(run, monkeypatch):
+    plant(monkeypatch, [0.9, 0.5, 0.4, 0.3, 0.95])
+    run(epochs=9, early_stop=2)
+    assert len(run(epochs=9, early_stop=2, resume=True).history) == 3
+    assert len(run(epochs=9, early_stop=3, resume=True).history) == 4
+
+
 def test_history_plot_and_record(run, parts):
     result = run(epochs=2, record={"preset": "mine"})
     pd.testing.assert_frame_equal(pd.read_csv(result.folder / "history.csv"), result.history)
@@ -229,6 +254,7 @@ def test_history_plot_and_record(run, parts):
     assert record["preset"] == "mine" and record["settings"]["seed"] == 1
     assert record["validation"]["fingerprint"] == parts[1].fingerprint()
     assert record["leakage"][0]["policy"] == "refuse"
+    assert record["versions"]["qvim_kit"] == qvim_kit.__version__
     result.save(result.folder / "model", {"licence": "MIT"})
     again = DualEncoder.from_pretrained(result.folder / "model")
     assert not differing(again, result.model)
@@ -288,6 +314,16 @@ def test_ctrl_c_keeps_the_state_and_the_rest_is_the_same(run, when, capsys):
     for key, value in last[0]["state_dict"].items():
         assert torch.equal(value, last[1]["state_dict"][key]), key
     assert list(whole.history["train_loss"]) == list(resumed.history["train_loss"])
+
+
+def test_the_model_of_an_interrupted_run_goes_on(run):
+    def press(module, epoch, batch):
+        if (epoch, batch) == (1, 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole, model = run("whole", epochs=3), new_model()
+    assert run("stopped", model, epochs=3, callbacks=[Watch(press)]).interrupted
+    assert differing(run("stopped", model, epochs=3, resume=True).model, whole.model) == []
 
 
 def test_a_second_ctrl_c_does_not_wait(run):
@@ -368,6 +404,23 @@ def test_resume_into_another_folder(run, monkeypatch):
     assert differing(result.model, first.model) == []
 
 
+def test_resume_into_another_folder_with_no_epochs_left(run):
+    first = run(epochs=2)
+    result = run("elsewhere", epochs=2, resume=first.last_checkpoint)
+    pd.testing.assert_frame_equal(result.history, first.history)
+    assert result.best_mrr == first.best_mrr and differing(result.model, first.model) == []
+    assert len(run("elsewhere", epochs=3, resume=True).history) == 3
+
+
+def test_a_run_is_not_resumed_into_the_folder_of_another(run):
+    first, other = run(), run("other", seed=2)
+    before = {path.name: path.read_bytes() for path in other.folder.iterdir()}
+    with pytest.raises(FileExistsError, match="other: holds best.ckpt, last.ckpt, history.csv"):
+        run("other", epochs=2, resume=first.last_checkpoint)
+    assert {path.name: path.read_bytes() for path in other.folder.iterdir()} == before
+    assert len(run(epochs=2, resume=first.best_checkpoint).history) == 2  # of its own
+
+
 def test_labels_and_crops(parts, cache):
     train, _ = parts
     cache.add([*train.items["path"], *train.queries["path"]])
@@ -437,7 +490,7 @@ WRONG = {
     "loss": ["NTXent", NTXent], "labels": ["items", 3], "optimizer": ["adam", 5],
     "schedule": [[1e-3], 1e-3, Constant], "augment_queries": ["roll"], "augment_items": [Roll, [1]],
     "leakage": ["no", None], "resume": [3.5, ["x"]], "precision": [None, 0.5], "cache": ["folder"],
-    "logger": ["excel", 3], "callbacks": [Callback, [Callback], ["x"], "x", None],
+    "logger": ["excel", 3, True], "callbacks": [Callback, [Callback], ["x"], "x", None],
     "record": ["mine", [1]], "random_crops": ["no", None], "cached_embeddings": ["yes"],
     "overwrite": ["no"], "channels_last": [2], "progress": [[]],
 }  # fmt: skip
@@ -470,6 +523,40 @@ def test_all_wrong_arguments_are_told_at_once(run, tmp_path):
         assert words in str(caught.value)
     assert set(CHECKS) == {*inspect.signature(fit).parameters} - {"trainer"}
     assert not (tmp_path / "run").exists()
+
+
+def test_what_would_change_the_validation_is_refused(run, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        run(epochs=0, **dict.fromkeys(FIXED, 2))
+    for words in (*(f"{name}: found 2 for the Trainer" for name in FIXED), "epochs: found 0"):
+        assert words in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_trainers_other_options_are_the_callers(run, tmp_path):
+    seen = []
+    watch = Watch(lambda module, *_: seen.append(module.trainer))
+    options = {"limit_train_batches": 2, "log_every_n_steps": 10, "default_root_dir": tmp_path}
+    result = run(callbacks=[watch], **options)
+    assert list(result.history["step"]) == [2] and seen[0].log_every_n_steps == 10
+
+
+@pytest.mark.parametrize(
+    ("rate", "prepared", "model_is"), [(16_000, False, False), (32_000, True, False),
+                                       (32_000, False, True)]
+)  # fmt: skip
+def test_a_cache_of_other_sounds_is_refused(run, tmp_path, rate, prepared, model_is):
+    other = WaveformCache(tmp_path / "other", rate, prepared)
+    with pytest.raises(ValueError, match=f"cache: found .*{rate}.*{prepared}.*, expected .*32000"):
+        run(model=new_model(prepared=model_is), cache=other)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_progress_is_shown_if_wanted(run, tmp_path, capsys, progress):
+    run(cache=WaveformCache(tmp_path / "waveforms"), progress=progress)
+    shown = capsys.readouterr()
+    assert ("decoding" in shown.err) is progress
+    assert progress or not shown.out + shown.err
 
 
 def test_diverging_says_so(run):
@@ -552,10 +639,40 @@ def test_a_head_needs_a_frozen_trunk_and_no_augmentation(run):
         run("b", cached_embeddings=True, augment_items=Recipe(Roll(max_samples=3)))
 
 
+def test_a_head_is_trained_on_what_its_system_hears(parts, own_cache):
+    model = new_model(projection=8, freeze_trunk=True, prepared=True)
+    paths = parts[1].queries["path"].tolist()
+
+    def projected():
+        embeddings = Embeddings(model, parts[1:])
+        rows = torch.from_numpy(np.stack([embeddings.read(path) for path in paths]))
+        with torch.no_grad():
+            return torch.nn.functional.normalize(model.query_tower.projection(rows)).numpy()
+
+    expected = DualEncoderSystem(model).embed_queries(paths)
+    np.testing.assert_allclose(projected(), expected, atol=1e-4)
+    model.prepared = False
+    assert np.abs(projected() - expected).max() > 1e-3
+
+
+def test_a_head_is_validated_in_single_precision():
+    settings = dict.fromkeys(("schedule", "optimizer", "augment", "seed", "relevant"))
+    module = HeadOnly(new_model(projection=8, freeze_trunk=True), NTXent(), **settings)
+    rows = torch.randn(4, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = module._embed(rows, "query")
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(module._embed(rows, "query"), expected)
+            trained = module._embed(rows, "query", torch.Generator())
+    assert not torch.equal(trained, expected) and trained.dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run(name, parts, tmp_path, cache):
     preset = PRESETS[name]()
     assert preset.name == name
+    if preset.prepared:
+        cache = WaveformCache(tmp_path / "prepared", prepared=True)
     model = preset.build(mobilenet(0.1))
     model.duration = 0.5
     options = {"epochs": 1, "batch_size": 3, "logger": None, "cache": cache, "progress": False}

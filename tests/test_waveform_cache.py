@@ -13,7 +13,10 @@ import pytest
 import soundfile
 
 import qvim_kit.training.waveform_cache as module
-from qvim_kit.audio import AudioErrors, load_audio
+from qvim_kit.audio import AudioErrors, load_audio, prepare
+from qvim_kit.models.dual_encoder import DualEncoder
+from qvim_kit.models.mobilenet import mobilenet
+from qvim_kit.systems import DualEncoderSystem
 from qvim_kit.training.waveform_cache import WaveformCache, to_int16
 
 RATE = 8_000
@@ -179,6 +182,33 @@ def test_a_damaged_cache_is_built_anew(cache, sounds, damage):
 def test_another_rate_is_not_mistaken(cache, sounds):
     cache.add(sounds)
     assert WaveformCache(cache.folder, 16_000).add(sounds) == 4
+
+
+@pytest.mark.parametrize("rate", [32_000, 11_025])
+def test_prepared_sounds_are_what_a_system_hears(tmp_path, rng, rate):
+    """Long ones, too, of which it hears the beginning: here quiet, then silent, then loud."""
+    envelope = np.repeat([0.0, 0.02, 0.0, 0.9], [2, 9, 5, 4])
+    noise = rng.uniform(-1, 1, 20 * rate) * np.repeat(envelope, rate)
+    paths = [
+        write(tmp_path / f"{s}.wav", noise[: round(s * rate)], rate) for s in (20, 17, 9.013, 3)
+    ]
+    cache = WaveformCache(tmp_path / "prepared", 32_000, prepared=True)
+    cache.add(paths)
+    system = DualEncoderSystem(DualEncoder(mobilenet(0.1), duration=10.0, prepared=True))
+    for path in paths:
+        found, expected = cache.read(path, 320_000), system.load(path)
+        np.testing.assert_allclose(found, expected, atol=2**-14)
+        assert np.abs(found).max() > 0.05
+    whole = prepare(load_audio(paths[2]), 32_000)
+    np.testing.assert_allclose(cache.read(paths[2]), whole, atol=2**-14)
+
+
+def test_prepared_sounds_are_not_mistaken_for_others(cache, sounds):
+    cache.add(sounds)
+    prepared = WaveformCache(cache.folder, RATE, prepared=True)
+    assert prepared.add(sounds) == 4 and WaveformCache(cache.folder, RATE).add(sounds) == 4
+    folders = {WaveformCache(sample_rate=RATE, prepared=kind).folder for kind in (True, False)}
+    assert len(folders) == 2
 
 
 def test_unknown_files_are_named(cache):

@@ -72,13 +72,16 @@ CARD_KEYS: tuple[CardKey, ...] = (
 
 
 def find_files(name_or_folder: str | os.PathLike) -> tuple[Path, Path]:
-    """The weights and the card in a folder, or of a checkpoint that comes with the package."""
-    folder = Path(name_or_folder).expanduser()
-    if folder.is_dir():
-        return folder / WEIGHTS, folder / CARD
+    """The weights and the card of a checkpoint that comes with the package, or in a folder.
+
+    A name goes before a folder that is called so; ``./name`` is the folder.
+    """
     if str(name_or_folder) in (names := shipped()):
         weights = SHIPPED / f"{name_or_folder}.safetensors"
         return weights, weights.with_suffix(".json")
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return folder / WEIGHTS, folder / CARD
     raise CheckpointError(
         f"{name_or_folder}: found no such folder; expected one that save_pretrained wrote, or one "
         f"of the names {some(names)}"

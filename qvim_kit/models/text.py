@@ -160,7 +160,9 @@ def _fetch(name: str) -> Path:
     repository = name if "/" in name else f"sentence-transformers/{name}"
     try:
         folder = snapshot_download(
-            repository, allow_patterns=list(NEEDED), local_files_only=offline()
+            repository,
+            allow_patterns=[*NEEDED, "*/model.safetensors"],  # of a Dense module
+            local_files_only=offline(),
         )
     except Exception as error:  # of huggingface_hub, of HTTP, of the disk, of the name
         reason = "QVIM_OFFLINE is set" if offline() else str(error).strip().split("\n")[0]

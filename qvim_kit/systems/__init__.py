@@ -35,6 +35,7 @@ __all__ = [
     "TwoDFT",
     "score",
 ]
+PREPARED_SECONDS = 15.0  # of a file's beginning, from which silence is trimmed
 
 
 class Random(QVIMModel):
@@ -82,6 +83,16 @@ class _EngineSystem(EmbeddingSystem):
     """A system whose encoders `models.engine.Engine` runs."""
 
     batch_size = 16  # the engine divides it
+    prepared = False  # whether clips pass `audio.prepare`
+
+    @property
+    def heard(self) -> float:
+        """As for `EmbeddingSystem`; 15 s where silence is trimmed from them."""
+        return PREPARED_SECONDS if self.prepared else self.duration
+
+    def ready(self, waveform: np.ndarray) -> np.ndarray:
+        """As for `EmbeddingSystem`, without silence and at one level if the model is so trained."""
+        return super().ready(prepare(waveform, self.sample_rate) if self.prepared else waveform)
 
     def _placed(self, module: torch.nn.Module, device: str | None, engine: str) -> torch.nn.Module:
         """A module ready to run where, and by what, this system runs."""
@@ -100,7 +111,8 @@ class _EngineSystem(EmbeddingSystem):
 
         if type(front_end) is not LogMel or not (of_the_kit(front_end) and of_the_kit(encoder)):
             return None
-        return f"v3 {self.duration} s, {self.engine.choice}, {content_hash(front_end, encoder)}"
+        content = f"{self.duration} s, {self.engine.choice}, {content_hash(front_end, encoder)}"
+        return f"prepared v3 {content}" if self.prepared else f"v3 {content}"
 
 
 class EncoderSystem(_EngineSystem):
@@ -113,6 +125,7 @@ class EncoderSystem(_EngineSystem):
         duration: to which clips are cropped or zero-padded, s. The padding is heard, by squeeze-
             excitation and by the mean over time: short clips left unpadded have other embeddings
             (cosine .7 for mn04_as), which retrieve worse.
+        prepared: whether clips pass `audio.prepare`.
         name: for tables.
         device: where to run; a GPU if there is one, unless given.
         engine: what computes: "auto", "onnx" or "torch"; see `models.engine.Engine`.
@@ -124,6 +137,7 @@ class EncoderSystem(_EngineSystem):
         front_end: torch.nn.Module | None = None,
         *,
         duration: float = 10.0,
+        prepared: bool = False,
         name: str = "encoder",
         device: str | None = None,
         engine: str = "auto",
@@ -139,7 +153,8 @@ class EncoderSystem(_EngineSystem):
             )
         self.encoder = self._placed(encoder, device, engine)
         self.front_end = (front_end or LogMel()).to(self.device).eval()
-        self.sample_rate, self.duration, self.name = self.front_end.sample_rate, duration, name
+        self.sample_rate, self.duration = self.front_end.sample_rate, duration
+        self.prepared, self.name = prepared, name
 
     @classmethod
     def from_pretrained(
@@ -196,17 +211,7 @@ class DualEncoderSystem(_EngineSystem):
     ):
         self.model = self._placed(model, device, engine)
         self.sample_rate, self.duration, self.name = model.sample_rate, model.duration, name
-
-    @property
-    def heard(self) -> float:
-        """As for `EmbeddingSystem`; 15 s where silence is trimmed from them."""
-        return max(15.0, self.duration) if self.model.prepared else self.duration
-
-    def ready(self, waveform: np.ndarray) -> np.ndarray:
-        """As for `EmbeddingSystem`, without silence and at one level if the model is so trained."""
-        if self.model.prepared:
-            waveform = prepare(waveform, self.sample_rate)
-        return super().ready(waveform)
+        self.prepared = model.prepared
 
     @classmethod
     def from_pretrained(
@@ -233,8 +238,7 @@ class DualEncoderSystem(_EngineSystem):
 
     def fingerprint(self, side: str) -> str | None:
         """Duration, structure, weights of this side's tower, and engine; as `EncoderSystem`."""
-        found = self._content(self.model.front_end, self._tower(side))
-        return f"prepared {found}" if found and self.model.prepared else found
+        return self._content(self.model.front_end, self._tower(side))
 
     def _tower(self, side: str) -> torch.nn.Module:
         return self.model.query_tower if side == "query" else self.model.item_tower

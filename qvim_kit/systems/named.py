@@ -25,17 +25,17 @@ def system_names() -> list[str]:
 def check_system(name: str | os.PathLike) -> str:
     """The name as the kit writes it, or the absolute path; no weights are loaded.
 
+    A name goes before a file or folder that is called so; ``./name`` is the latter.
+
     Raises `ValueError` for what is neither, with the names that it may be.
     """
     name = os.fspath(name)
-    if name.casefold() in TRAINING_FREE:
-        return name.casefold()
-    path = Path(name).expanduser()
-    if path.is_file():
-        return os.path.abspath(path)
     names = {known.casefold(): known for known in system_names()}
     if name.casefold() in names:
         return names[name.casefold()]
+    path = Path(name).expanduser()
+    if path.is_file():
+        return os.path.abspath(path)
     if path.is_dir():
         return _checked_folder(path)
     close = get_close_matches(name.casefold(), names, n=2)

@@ -19,6 +19,20 @@ from qvim_kit.training.waveform_cache import WaveformCache
 
 LOGGERS = ("csv", "tensorboard", "wandb")
 FREE = ("epochs",)  # may change when a run is resumed
+# Options of Lightning's Trainer that `fit` sets itself: it validates once, wholly, each epoch.
+FIXED = {
+    "max_epochs": "epochs",
+    "max_steps": "epochs, or fewer batches an epoch by limit_train_batches",
+    "accumulate_grad_batches": "accumulate",
+    "enable_progress_bar": "progress",
+    "limit_val_batches": "a smaller validation set",
+    **dict.fromkeys(
+        ("check_val_every_n_epoch", "val_check_interval", "num_sanity_val_steps"),
+        "nothing: each epoch ends with one validation",
+    ),
+    **dict.fromkeys(("fast_dev_run", "overfit_batches"), "epochs=1 and limit_train_batches"),
+    "use_distributed_sampler": "nothing: pairs are shared out among the processes",
+}
 Check = tuple[str, Callable[[Any], bool]]
 
 
@@ -54,7 +68,7 @@ def _is_model(value: Any) -> bool:
 
 
 def _is_logger(value: Any) -> bool:
-    return value in (None, False, True, *LOGGERS) or hasattr(value, "log_metrics")
+    return value in (None, False, *LOGGERS) or hasattr(value, "log_metrics")
 
 
 def _are_callbacks(value: Any) -> bool:
@@ -98,7 +112,11 @@ CHECKS: dict[str, Check] = {
 
 def check_arguments(given: Mapping[str, Any]) -> None:
     """Raise one `ValueError` with every argument of `fit` that is of the wrong kind."""
-    problems = []
+    problems = [
+        f"{name}: found {given['trainer'][name]!r} for the Trainer, expected {instead}"
+        for name, instead in FIXED.items()
+        if name in given["trainer"]
+    ]
     for name, (expected, met) in CHECKS.items():
         value = given[name]
         try:

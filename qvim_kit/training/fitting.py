@@ -72,7 +72,7 @@ def fit(
     and resumed. Notebook: 04_finetune.
 
     Args:
-        model: is trained in place.
+        model: is trained in place, in whichever mode it comes.
         train: one pair for each of its queries.
         validation: chooses the epoch. Take a fold of the training set, never the test set.
         folder: for checkpoints, history and logs.
@@ -96,16 +96,16 @@ def fit(
         precision: Lightning's, such as "bf16-mixed". Validation is always single precision.
         channels_last: memory layout that is faster on most machines.
         workers: processes that read audio.
-        cache: of decoded audio; in the cache folder if left out.
+        cache: of decoded audio, at the model's rate; in the cache folder if left out.
         logger: "csv", "tensorboard", "wandb" (offline), a Lightning logger, or None.
         progress: show progress bars.
         callbacks: Lightning's, in addition.
         record: anything to keep on the record, such as the preset's name.
-        **trainer: for Lightning's Trainer: devices, strategy, num_nodes, accelerator, …
+        **trainer: for Lightning's Trainer: devices, strategy, num_nodes, limit_train_batches, …
 
     Raises `LeakageError` naming files that must not be shared, `AudioErrors` naming all that
-    cannot be read, `FileExistsError` for a folder with a run, `ValueError` for bad arguments, all
-    at once, and for those that differ from the run to be resumed.
+    cannot be read, `FileExistsError` for a folder with another run, `ValueError` for bad
+    arguments, all at once, and for those that differ from the run to be resumed.
     """
     check_arguments(given := dict(locals()))  # before anything else is local
     from qvim_kit.training.keeping import noted_in, starting_point
@@ -123,8 +123,8 @@ def fit(
     lasting = what_matters({**settings, **parts_of(model, train, validation)})
     check_resumed(checkpoint, before.get("settings", {}), lasting)
     parts = [part for part in (train, validation, test) if part is not None]
-    cache = cache or WaveformCache(sample_rate=model.sample_rate, prepared=model.prepared)
-    guarded = _guard(parts, cache, leakage)
+    cache = _cache_for(model, cache)
+    guarded = _guard(parts, cache, leakage, progress)
     kind, source = _kind_of_training(model, parts, cache, cached_embeddings, augment)
     samples = round(model.duration * model.sample_rate)
     data = PairData(
@@ -148,9 +148,10 @@ def fit(
     limits = {"max_epochs": epochs, "accumulate_grad_batches": accumulate, "precision": precision}
     options = {**limits, "enable_progress_bar": progress, **trainer}
     interrupted = _train(module, data, folder, checkpoint, logger, early_stop, callbacks, options)
-    settings["loss"] = told(loss)  # with a temperature as it has been learnt
     record = {**(record or {}), "settings": settings, "leakage": guarded}
-    return finish(module, parts, source, folder, interrupted, record)
+    result = finish(module, parts, source, folder, interrupted, record)
+    settings["loss"] = told(loss)  # with the temperature that the best epoch had learnt
+    return result
 
 
 def _loss(loss: Callable[..., torch.Tensor] | None) -> Callable[..., torch.Tensor]:
@@ -159,12 +160,28 @@ def _loss(loss: Callable[..., torch.Tensor] | None) -> Callable[..., torch.Tenso
     return NTXent() if loss is None else loss
 
 
-def _guard(parts: list[RetrievalDataset], cache: WaveformCache, policy: str) -> list[dict]:
+def _cache_for(model: DualEncoder, given: WaveformCache | None) -> WaveformCache:
+    """The cache that was given, if it holds what the model hears; else that in the cache folder."""
+    rate, prepared = model.sample_rate, getattr(model, "prepared", False)
+    if given is None:
+        return WaveformCache(sample_rate=rate, prepared=prepared)
+    if (given.sample_rate, given.prepared) != (rate, prepared):
+        raise ValueError(
+            f"cache: found sample_rate {given.sample_rate} and prepared {given.prepared}, expected "
+            f"{rate} and {prepared}, as the model's"
+        )
+    return given
+
+
+def _guard(
+    parts: list[RetrievalDataset], cache: WaveformCache, policy: str, progress: bool
+) -> list[dict]:
     """Decode all audio, and keep validation apart from training, and the test set from both.
 
     Shared items are for validation only: with a test set they would be a result that fools.
     """
-    cache.add([path for part in parts for t in (part.items, part.queries) for path in t["path"]])
+    tables = [table for part in parts for table in (part.items, part.queries)]
+    cache.add([path for table in tables for path in table["path"]], progress)
     train, validation, *test = parts
     strict = "allow" if policy == "allow" else "refuse"
     return [
@@ -203,24 +220,22 @@ def _train(
 ) -> bool:
     """Run Lightning's Trainer; returns whether Ctrl-C ended it."""
     from lightning.pytorch import Trainer
-    from lightning.pytorch.callbacks import EarlyStopping
 
-    from qvim_kit.training.keeping import Interrupted, Keeper, make_logger, quiet
+    from qvim_kit.training.keeping import EarlyStopping, Interrupted, Keeper, make_logger, quiet
 
-    keeper = Keeper(folder, anew=checkpoint is None)
+    module.train()  # an earlier run or a system has left the model in evaluation mode
+    keeper = Keeper(folder, checkpoint)
+    defaults = {"default_root_dir": folder, "log_every_n_steps": 1, "enable_model_summary": False}
     stopping = [EarlyStopping("val_mrr", mode="max", patience=early_stop)] if early_stop else []
     # The caller's random numbers go on as if nothing had happened.
     gpus = range(torch.cuda.device_count())
     with quiet(), keeper.listening(), torch.random.fork_rng(devices=gpus):
         trainer = Trainer(
-            default_root_dir=folder,
             logger=make_logger(logger, folder),
             callbacks=[*callbacks, *stopping, keeper],
-            log_every_n_steps=1,
             num_sanity_val_steps=0,
-            enable_model_summary=False,
             use_distributed_sampler=False,  # `EpochOrder` shares out by itself
-            **options,
+            **{**defaults, **options},
         )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

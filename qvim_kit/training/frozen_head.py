@@ -43,7 +43,11 @@ class Embeddings:
         self.by_path: dict[str, np.ndarray] = {}
         for side, tower in towers.items():
             system = EncoderSystem(
-                tower.trunk, model.front_end, duration=model.duration, name="frozen encoder"
+                tower.trunk,
+                model.front_end,
+                duration=model.duration,
+                prepared=model.prepared,
+                name="frozen encoder",
             )
             tables = [d.queries if side == "query" else d.items for d in datasets]
             paths = sorted({str(path) for table in tables for path in table["path"]})
@@ -68,4 +72,7 @@ class HeadOnly(Contrastive):
         self, waveforms: torch.Tensor, side: str, generator: torch.Generator | None = None
     ) -> torch.Tensor:
         tower = self.model.query_tower if side == "query" else self.model.item_tower
-        return F.normalize(tower.projection(waveforms).float())
+        if generator:
+            return F.normalize(tower.projection(waveforms).float())
+        with torch.autocast(self.device.type, enabled=False):
+            return F.normalize(tower.projection(waveforms))

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import LightningModule, Trainer, callbacks
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from qvim_kit.paths import beside
@@ -38,16 +37,30 @@ class Interrupted(Exception):
     """Ctrl-C; the state is saved."""
 
 
-class Keeper(Checkpoint):
+class EarlyStopping(callbacks.EarlyStopping):  # the name under which checkpoints keep its state
+    """Lightning's, by which a run that had ended also ends when it is resumed.
+
+    Its patience is what is given, not what the checkpoint was made with.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class Keeper(callbacks.Checkpoint):
     """Saves ``last.ckpt`` after each epoch, and as ``best.ckpt`` that of the highest MRR.
 
     Of equal MRRs the first one is the best. On Ctrl-C the step is finished, ``last.ckpt`` saved
     in the middle of the epoch, and `Interrupted` raised; a second Ctrl-C does not wait.
     """
 
-    def __init__(self, folder: Path, anew: bool = False):
+    def __init__(self, folder: Path, checkpoint: Path | None = None):
         self.folder, self.best, self.best_epoch = folder, -1.0, -1
-        self.anew = anew  # whether an earlier run in the folder ends here
+        self.checkpoint = checkpoint  # to continue from; without, a run in the folder ends here
         self.asked_to_stop = False
 
     @contextlib.contextmanager
@@ -68,11 +81,18 @@ class Keeper(Checkpoint):
         self.asked_to_stop = True
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """A run that goes on in another folder is first brought there."""
         self.started = time.monotonic()
+        home = self.checkpoint.parent if self.checkpoint else self.folder
+        if trainer.is_global_zero and home.resolve() != self.folder.resolve():
+            if (home / BEST).is_file():
+                _copy(home / BEST, self.folder / BEST)
+            write_history(module.history, self.folder)
+            _copy(self.checkpoint, self.folder / LAST)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Only now is everything checked that could refuse the new run."""
-        if self.anew and trainer.is_global_zero:
+        if not self.checkpoint and trainer.is_global_zero:
             for name in (BEST, LAST, HISTORY):
                 (self.folder / name).unlink(missing_ok=True)
 
@@ -97,9 +117,7 @@ class Keeper(Checkpoint):
         self._save(trainer)
         if trainer.is_global_zero:
             if improved:
-                part = self.folder / f"{BEST}.part"
-                shutil.copyfile(self.folder / LAST, part)
-                os.replace(part, self.folder / BEST)
+                _copy(self.folder / LAST, self.folder / BEST)
             write_history(module.history, self.folder)
         trainer.strategy.barrier()  # whoever reads the folder next finds it complete
         if self._must_stop(trainer):
@@ -133,23 +151,25 @@ def starting_point(
     """
     if resume and overwrite:
         raise ValueError("resume and overwrite: give one of them")
+    checkpoint = None
     if resume:
         checkpoint = folder / LAST if resume is True else Path(resume).absolute()
         if not checkpoint.is_file():
             raise FileNotFoundError(f"resume: there is no {checkpoint}; begin without it")
-        folder.mkdir(parents=True, exist_ok=True)
-        best = checkpoint.parent / BEST
-        if best.is_file() and not (folder / BEST).exists():
-            shutil.copyfile(best, folder / BEST)
-        return checkpoint
+    another = checkpoint is None or checkpoint.parent.resolve() != folder.resolve()
     present = [name for name in (BEST, LAST, HISTORY) if (folder / name).exists()]
-    if present and not overwrite:
+    if another and present and not overwrite:
         raise FileExistsError(
             f"{folder}: holds {', '.join(present)} of an earlier run; continue it with "
             "resume=True (--resume), begin anew with overwrite=True, or choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return None
+    return checkpoint
+
+
+def _copy(source: Path, target: Path) -> None:
+    with beside(target) as part:
+        shutil.copyfile(source, part)
 
 
 def noted_in(checkpoint: Path | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,13 +19,12 @@ import torch
 
 from qvim_kit import metrics
 from qvim_kit.datasets.tables import RetrievalDataset
-from qvim_kit.evaluation.intervals import random_reciprocal_rank
 from qvim_kit.losses import nt_xent
 from qvim_kit.paths import beside
 from qvim_kit.systems.language import AudioTrunk
 from qvim_kit.systems.sentences import Sentences
 from qvim_kit.training.language_data import Embedded, guard_sounds
-from qvim_kit.training.result import FitResult
+from qvim_kit.training.result import FitResult, noted
 
 if TYPE_CHECKING:
     from qvim_kit.models.language import LanguageModel
@@ -203,27 +201,8 @@ def _finish(
 ) -> FitResult:
     import pandas as pd
 
-    from qvim_kit import __version__
-
-    train, validation, *test = parts
     table = pd.DataFrame(history)
-    record |= {
-        "training data": {"name": train.name, "pairs": len(train.queries)},
-        "validation": {
-            "name": validation.name,
-            "fingerprint": validation.fingerprint(),
-            "MRR": float(table["val_mrr"].max()),
-            "random MRR": random_reciprocal_rank(len(validation.items)),
-        },
-        "versions": {
-            "qvim_kit": __version__, "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-    }  # fmt: skip
-    if test:
-        mrr = measured_mrr(model, data[2])
-        print_, gap = test[0].fingerprint(), record["validation"]["MRR"] - mrr
-        record["test"] = {"name": test[0].name, "fingerprint": print_, "MRR": mrr, "gap": gap}
+    record |= noted(parts, table, measured_mrr(model, data[2]) if len(parts) == 3 else None)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         with beside(folder / "history.csv") as part:

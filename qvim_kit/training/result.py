@@ -91,9 +91,6 @@ def finish(
     import pandas as pd
     import torch
 
-    from qvim_kit import __version__
-    from qvim_kit.evaluation.intervals import random_reciprocal_rank
-
     history = pd.DataFrame(columns=["epoch", "step", "lr", "train_loss", "val_mrr", "seconds"])
     if (folder / "history.csv").is_file():
         history = pd.read_csv(folder / "history.csv")
@@ -101,26 +98,45 @@ def finish(
         stored = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
         module.load_state_dict(stored["state_dict"])
     module.cpu().eval()
+    test = parts[2:] if len(history) and not interrupted else []
+    tested = measured_mrr(module, test[0], source) if test else None
+    record |= noted(parts, history, tested)
+    record["versions"]["lightning"] = lightning.__version__
+    return FitResult(module.model, history, folder, record, interrupted)
+
+
+def noted(
+    parts: Sequence[RetrievalDataset], history: pd.DataFrame, tested: float | None
+) -> dict[str, Any]:
+    """What a record says of the data sets, of what was measured on them, and of the versions.
+
+    Args:
+        parts: training, validation, and the test set if there is one.
+        tested: the MRR of the test set, if it was measured.
+    """
+    import torch
+
+    from qvim_kit import __version__
+    from qvim_kit.evaluation.intervals import random_reciprocal_rank
+
     train, validation, *test = parts
-    record |= {
+    best = float(history["val_mrr"].max()) if len(history) else None
+    versions = {"qvim_kit": __version__, "torch": torch.__version__}
+    record = {
         "training data": {"name": train.name, "pairs": len(train.queries)},
         "validation": {
             "name": validation.name,
             "fingerprint": validation.fingerprint(),
-            "MRR": float(history["val_mrr"].max()) if len(history) else None,
+            "MRR": best,
             "random MRR": random_reciprocal_rank(len(validation.items)),
         },
-        "versions": {
-            "qvim-kit": __version__, "torch": torch.__version__,
-            "lightning": lightning.__version__, "python": platform.python_version(),
-        },
-    }  # fmt: skip
-    if test and len(history) and not interrupted:
-        mrr = measured_mrr(module, test[0], source)
-        gap = record["validation"]["MRR"] - mrr
+        "versions": {**versions, "python": platform.python_version()},
+    }
+    if tested is not None and best is not None:
         name, print_ = test[0].name, test[0].fingerprint()
-        record["test"] = {"name": name, "fingerprint": print_, "MRR": mrr, "gap": gap}
-    return FitResult(module.model, history, folder, record, interrupted)
+        gap = best - tested
+        record["test"] = {"name": name, "fingerprint": print_, "MRR": tested, "gap": gap}
+    return record
 
 
 def measured_mrr(module: Any, dataset: RetrievalDataset, source: Any) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 from qvim_kit.audio import AudioError, AudioErrors, load_audio, prepare
 from qvim_kit.downloads.locks import locked
 from qvim_kit.paths import beside, cache_folder
+from qvim_kit.systems import PREPARED_SECONDS
 
 VERSION = 1  # of the files' format
 AT_ONCE = 64  # files decoded before they are written
@@ -50,9 +51,10 @@ class WaveformCache:
     may add and read. Objects may be sent to other processes.
 
     Args:
-        folder: ``waveforms/<rate>`` of the cache folder if left out.
+        folder: a folder of ``waveforms`` in the cache folder if left out.
         sample_rate: Hz.
-        prepared: store what `audio.prepare` makes of each sound.
+        prepared: store what `audio.prepare` makes of each sound's beginning, as a
+            `DualEncoderSystem` hears it.
 
     >>> cache = WaveformCache(sample_rate=32_000)  # doctest: +SKIP
     >>> cache.add(dataset.items["path"])  # doctest: +SKIP
@@ -66,14 +68,18 @@ class WaveformCache:
         sample_rate: int = 32_000,
         prepared: bool = False,
     ):
-        name = f"{sample_rate}-prepared" if prepared else str(sample_rate)
+        self.heard = PREPARED_SECONDS if prepared else None  # s of each file
+        name = f"{sample_rate}-prepared-{self.heard:g}s" if prepared else str(sample_rate)
         self.folder = Path(folder or cache_folder() / "waveforms" / name).absolute()
         self.sample_rate, self.prepared = sample_rate, prepared
         self._audio: np.memmap | None = None
         self._take(self._stored_index())
 
-    def add(self, paths: Iterable[str | os.PathLike]) -> int:
+    def add(self, paths: Iterable[str | os.PathLike], progress: bool = True) -> int:
         """Decode whatever is not here yet, several files at a time; returns how many were new.
+
+        Args:
+            progress: show a progress bar.
 
         Raises `AudioErrors` at the end, listing every file that cannot be used; all others are
         stored by then.
@@ -87,7 +93,7 @@ class WaveformCache:
             self._take(self._stored_index())
             before = len(self._clips)
             try:
-                for path, known, sound in self._decoded(paths, errors):
+                for path, known, sound in self._decoded(paths, errors, progress):
                     if known[2] not in self._clips:
                         self._clips[known[2]] = self._append(sound)
                     self._files[path] = known
@@ -146,7 +152,7 @@ class WaveformCache:
         return self._files.get(path, ())[:2] != (status.st_size, status.st_mtime_ns)
 
     def _decoded(
-        self, paths: list[str], errors: list[AudioError]
+        self, paths: list[str], errors: list[AudioError], progress: bool
     ) -> Iterator[tuple[str, tuple[int, int, str], np.ndarray | None]]:
         """(path, (size, time, content hash), waveform) of new files; no waveform if stored."""
         from tqdm.auto import tqdm
@@ -155,9 +161,7 @@ class WaveformCache:
             try:
                 status = os.stat(path)
                 key = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-                sound = None if key in self._clips else load_audio(path, self.sample_rate)
-                if self.prepared and sound is not None:
-                    sound = prepare(sound, self.sample_rate)
+                sound = None if key in self._clips else self._load(path)
                 return (status.st_size, status.st_mtime_ns, key), sound
             except AudioError as error:
                 return error
@@ -165,7 +169,8 @@ class WaveformCache:
                 return AudioError.unreadable(path, error)
 
         new = [path for path in paths if self._is_new(path)]
-        bar = tqdm(total=len(new), desc="decoding", unit="file")
+        quiet = {} if progress else {"disable": True}  # else TQDM_DISABLE has the word
+        bar = tqdm(total=len(new), desc="decoding", unit="file", **quiet)
         with bar, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for first in range(0, len(new), AT_ONCE):
                 group = new[first : first + AT_ONCE]
@@ -175,6 +180,14 @@ class WaveformCache:
                     else:
                         yield path, *loaded
                     bar.update()
+
+    def _load(self, path: str) -> np.ndarray:
+        sound = load_audio(path, self.sample_rate)
+        if self.heard is None:
+            return sound
+        if len(sound) > self.heard * self.sample_rate:  # cut, then resampled: as systems read it
+            sound = load_audio(path, self.sample_rate, self.heard)
+        return prepare(sound, self.sample_rate)
 
     def _append(self, waveform: np.ndarray) -> Clip:
         stored, scale = to_int16(waveform)
@@ -188,15 +201,19 @@ class WaveformCache:
         return Clip(start, len(stored), scale, digest(stored, scale))
 
     def _stored_index(self) -> dict:
-        empty = {"version": VERSION, "sample_rate": self.sample_rate, "clips": {}, "files": {}}
+        empty = {**self._kind(), "clips": {}, "files": {}}
         try:
             index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
             size = (self.folder / "audio.int16").stat().st_size
             ends = [clip[0] + clip[1] for clip in index["clips"].values()]
         except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: begin anew
             return empty
-        right = all(index.get(key) == empty[key] for key in ("version", "sample_rate"))
+        right = all(index.get(key) == value for key, value in self._kind().items())
         return index if right and size >= 2 * max(ends, default=0) else empty
+
+    def _kind(self) -> dict:
+        """What an index must say for its sounds to be those of this cache."""
+        return {"version": VERSION, "sample_rate": self.sample_rate, "heard": self.heard}
 
     def _take(self, index: dict) -> None:
         self._clips = {key: Clip(*clip) for key, clip in index["clips"].items()}
@@ -204,12 +221,7 @@ class WaveformCache:
         self._end = max((clip.start + clip.samples for clip in self._clips.values()), default=0)
 
     def _store_index(self) -> None:
-        index = {
-            "version": VERSION,
-            "sample_rate": self.sample_rate,
-            "clips": self._clips,
-            "files": self._files,
-        }
+        index = {**self._kind(), "clips": self._clips, "files": self._files}
         with beside(self.folder / "index.json") as part:
             part.write_text(json.dumps(index), encoding="utf-8")
 
