@@ -14,7 +14,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     tutorial.add_argument(
         "names", nargs="*", metavar="NOTEBOOK", help="only these, such as 04 (default: all)"
     )
-    tutorial.add_argument("--output", type=Path, help="where (default: build/tutorial)")
+    tutorial.add_argument("-o", "--output", type=Path, help="where (default: build/tutorial)")
     tutorial.set_defaults(run=_tutorial)
 
 

@@ -45,7 +45,7 @@ def add_to_submission(subcommands: argparse._SubParsersAction) -> None:
         "packages and downloads must be there from an earlier run with --root",
     )
     run.add_argument(
-        "--output", type=Path, help="of reports, log, scores (default: runs/FILE-TIME)"
+        "-o", "--output", type=Path, help="of reports, log, scores (default: runs/FILE-TIME)"
     )
     run.set_defaults(run=_run)
     plain = run.format_help
