@@ -190,7 +190,7 @@ def test_cut_is_noticed_where_the_http_library_does_not(tmp_path, monkeypatch):
     def careless(session, url, **options):
         answer = requests.Response()
         answer.status_code, answer.headers["Content-Length"] = 200, "10"
-        answer.raw = io.BytesIO(b"12345")
+        answer.url, answer.raw = url, io.BytesIO(b"12345")
         return answer
 
     monkeypatch.setattr(requests.Session, "get", careless)
