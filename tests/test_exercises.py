@@ -1,5 +1,6 @@
 """`check` as a student meets it: solutions are right, and each mistake has a helpful answer."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -276,23 +277,35 @@ def test_a_notebook_shows_the_words_alone():
         assert error.__suppress_context__
 
 
-def test_a_cell_that_python_did_not_understand_is_told_and_not_the_function_before():
+def test_a_cell_that_python_did_not_understand_is_told_and_not_the_function_before(tmp_path):
     """In a process of its own, as a shell stays with the process."""
+    mended = "def mrr(scores, right):\n    return 1.0"
+    (tmp_path / "mine.py").write_text(mended)
+    broken = [
+        "def mrr(scores, right):\n    return (1",
+        "dfe mrr(scores, right):\n    return 1.0",
+        "%%time\ndef mrr(scores, right:\n    return 1.0",
+    ]
+    again = [
+        f"!true\n{mended}",
+        f"%%time\n{mended}",
+        "if True:\n    def mrr(scores, right):\n        return 1.0",
+    ]
+    imported = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom mine import mrr"
+    pairs = [(wrong, right) for wrong in broken for right in again] + [(broken[0], imported)]
     cells = [
         "from qvim_kit.exercises import check",
         "def mrr(scores, right):\n    raise NotImplementedError",
-        "def mrr(scores, right):\n    return (1",
-        "check('mrr', mrr)",
-        "!true\ndef mrr(scores, right):\n    return 1.0",
-        "check('mrr', mrr)",
+        *(one for cell in itertools.chain(*pairs) for one in (cell, "check('mrr', mrr)")),
     ]
     code = (
         "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
         f"for cell in {cells}: Shell.instance().run_cell(cell, store_history=True)"
     )
     out = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert "The cell with mrr has a SyntaxError in its line 2" in out
-    assert "not written yet" not in out and "found 1, expected 0.75" in out
+    told = re.findall(r"The cell with mrr has a SyntaxError in its line (\d)", out)
+    assert told == ["2"] * 3 + ["1"] * 3 + ["2"] * 4
+    assert "not written yet" not in out and out.count("found 1, expected 0.75") == 10
 
 
 @pytest.mark.parametrize(

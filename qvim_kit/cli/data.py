@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
 from pathlib import Path
 
 
@@ -31,8 +33,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     imitate.add_argument(
         "--versions", type=int, default=1, help="sounds to make of each, the changed ones included"
     )
-    imitate.add_argument("--voices", type=Path, help="recorded voices for half of the takes")
-    imitate.add_argument("--mosaic", type=float, default=0.5, help="that share, if not a half")
+    imitate.add_argument(
+        "--voices", type=Path, help="a folder of recorded voices, for half of the takes"
+    )
+    imitate.add_argument("--mosaic", type=float, default=0.5, help="that share (default: a half)")
     imitate.add_argument("--seed", type=int, default=0, help="of the speakers")
     imitate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     imitate.set_defaults(run=_data_imitate)
@@ -80,6 +84,9 @@ def _data_imitate(options: argparse.Namespace) -> None:
         workers=options.workers,
     )
     print(dataset)
+    record = json.loads((options.output / "sources.json").read_text(encoding="utf-8"))
+    for reason in record["left_out"]:
+        print(f"left out: {reason}", file=sys.stderr)
 
 
 def _data_check(options: argparse.Namespace) -> int:

@@ -95,9 +95,8 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
 
 
 def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[AudioError]]:
-    """Path → ``class/stem``, unique; one of the files that differ in nothing but the suffix.
-
-    And the folders that cannot be listed.
+    """Path → ``class/stem``, unique, and what is left out: of files that differ in nothing but the
+    suffix all but the first, and folders that cannot be listed.
     """
     found: dict[Path, str] = {}
     errors: list[AudioError] = []
@@ -110,6 +109,7 @@ def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[Aud
         for path in sorted(map(Path, audio_files(source, errors))):
             stem = path.with_suffix("")
             if stem in taken:
+                errors.append(AudioError(path, "differs from another file in its suffix alone"))
                 continue
             taken.add(stem)
             first, *others = stem.relative_to(source).parts

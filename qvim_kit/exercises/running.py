@@ -90,15 +90,20 @@ def require_current(function: object) -> None:
     shell = ipython and ipython.get_ipython()
     if not shell or not (name := getattr(function, "__name__", "")):
         return
-    begins = re.compile(rf"^(def|class) {re.escape(name)}\b", re.MULTILINE)
-    for cell in reversed(shell.user_ns.get("In", [])):
+    code = getattr(function, "__code__", None)
+    if code and os.path.isfile(code.co_filename):  # imported, or of a script: not from a cell
+        return
+    # "def", or what was meant to be it; at the beginning of a line or further in.
+    begins = re.compile(rf"^[ \t]*[A-Za-z]+ {re.escape(name)}\b *[(:]", re.MULTILINE)
+    for cell in reversed(shell.history_manager.input_hist_raw):
         if begins.search(cell):
+            lines = re.sub(r"\A%%.*", "pass", cell)  # below %%time is Python, too
             try:
-                ast.parse(shell.transform_cell(cell))
+                ast.parse(shell.transform_cell(lines))
             except SyntaxError as error:
                 raise NotYet(
-                    f"Not yet. The cell with {name} has a {type(error).__name__} in its line "
-                    f"{error.lineno} ({error.msg}), so that Python kept the {name} of before. "
+                    f"Not yet. The cell with {name} has {_article(type(error).__name__)} in its "
+                    f"line {error.lineno} ({error.msg}), so that Python kept the {name} of before. "
                     "Mend it, run that cell, and then this one again."
                 ) from None
             return
