@@ -35,4 +35,6 @@ def _doctor(options: argparse.Namespace) -> int:
 def _tutorial(options: argparse.Namespace) -> int:
     from qvim_kit.tutorial import run_tutorial
 
+    if options.output and options.output.is_file():
+        raise ValueError(f"--output: {options.output} is a file, expected a folder")
     return run_tutorial(options.output, options.names)

@@ -69,7 +69,8 @@ def imitate_sounds(
     if (known := _recipe_in(folder)) == recipe:
         return read_qvim_dev(folder)
     if known:
-        raise DatasetError(folder, ["holds imitations made otherwise"], "Choose another folder.")
+        problem = "holds imitations made otherwise: of other sounds or files, or by other settings"
+        raise DatasetError(folder, [problem], "Choose another folder, or delete this one.")
     with built_beside(folder, lambda f: _recipe_in(f) == recipe, is_free) as workshop:
         settings = takes, versions, seed, str(workshop), mosaic
         jobs = [(str(path), name, *settings) for path, name in files.items()]
@@ -95,9 +96,7 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
 
 
 def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[AudioError]]:
-    """Path → ``class/stem``, unique, and what is left out: of files that differ in nothing but the
-    suffix all but the first, and folders that cannot be listed.
-    """
+    """Path → ``class/stem``, unique; and what is left out or cannot be listed."""
     found: dict[Path, str] = {}
     errors: list[AudioError] = []
     taken: set[Path] = set()
