@@ -47,6 +47,12 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("qvim-kit", appauthor=False))
 
 
+def kernel_environment() -> dict[str, str]:
+    """The environment for a kernel that runs in another folder: with the kit's folders absolute."""
+    folders = {"QVIM_DATA": data_folder, "QVIM_CACHE": cache_folder}
+    return os.environ | {k: str(folder()) for k, folder in folders.items() if os.environ.get(k)}
+
+
 @contextlib.contextmanager
 def beside(target: Path) -> Iterator[Path]:
     """A path beside the target, moved there at the end, or removed if anything goes wrong."""

@@ -7,7 +7,6 @@ tables below the cells that are tagged "result".
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qvim_kit.evaluation.report import REPORT_MIME
-from qvim_kit.paths import REPOSITORY, cache_folder, data_folder, in_checkout
+from qvim_kit.paths import REPOSITORY, in_checkout, kernel_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,12 +119,6 @@ def run_tutorial(output: Path | None = None, names: Sequence[str] = ()) -> int:
     index.write_text(_index(runs), encoding="utf-8")
     print(f"\n{results_table(runs)}\n\nPages: {index}")
     return int(any(run.state == "failed" for run in runs))
-
-
-def kernel_environment() -> dict[str, str]:
-    """The environment for a kernel that runs in another folder: with the kit's folders absolute."""
-    folders = {"QVIM_DATA": data_folder, "QVIM_CACHE": cache_folder}
-    return os.environ | {k: str(folder()) for k, folder in folders.items() if os.environ.get(k)}
 
 
 def run_notebook(path: Path, output: Path) -> Run:

@@ -123,7 +123,7 @@ def serving(
 
     Raises `RuntimeError` with what Voila said where it does not start.
     """
-    from qvim_kit.tutorial import kernel_environment
+    from qvim_kit.paths import kernel_environment
     from qvim_kit.widgets.page import TEMPLATE, lay_out_template
 
     port, token = port or _free_port(), secrets.token_urlsafe(24)
