@@ -15,8 +15,9 @@ import pandas as pd
 from qvim_kit import metrics
 from qvim_kit.datasets.captions import caption_queries
 from qvim_kit.datasets.clotho import clotho_split
+from qvim_kit.datasets.folds import Fold
 from qvim_kit.datasets.listings import DatasetWarning
-from qvim_kit.datasets.splits import Fold, split_by_item
+from qvim_kit.datasets.splits import split_by_item
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 from qvim_kit.downloads.catalogue import SPLITS
 from qvim_kit.evaluation import relevance

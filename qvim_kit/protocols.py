@@ -16,13 +16,8 @@ import numpy as np
 import pandas as pd
 
 from qvim_kit.clotho_protocol import BASELINE, word_parts
-from qvim_kit.datasets.splits import (
-    Fold,
-    candidate_groups,
-    category_folds,
-    read_folds,
-    split_by_item,
-)
+from qvim_kit.datasets.folds import Fold, category_folds, concepts_to_test, read_folds
+from qvim_kit.datasets.splits import candidate_groups, split_by_item
 from qvim_kit.datasets.tables import RetrievalDataset
 from qvim_kit.evaluation import evaluate, relevance
 from qvim_kit.evaluation.alignment import align
@@ -194,7 +189,5 @@ def _tested_classes(dataset: RetrievalDataset, folds_folder: Path | None) -> lis
     """The classes that each of `coarse_folds` tests; one imitation of a class is enough here."""
     if folds_folder is not None:
         return [{*test.queries["class"]} for _, _, test in read_folds(folds_folder, dataset)]
-    classes = sorted({*dataset.queries["class"]})
-    order = np.random.default_rng(0).permutation(len(classes))  # as `category_folds` shuffles
-    parts = np.array_split(order, min(10, len(classes)))
-    return [{classes[number] for number in part} for part in parts]
+    folds = min(10, dataset.queries["class"].nunique())
+    return [{*concepts} for concepts in concepts_to_test(dataset, folds)]

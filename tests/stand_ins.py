@@ -1,10 +1,13 @@
-"""Systems that stand in for trained ones, sounds that they tell apart, and a page's questions."""
+"""Systems and data sets that stand in for real ones, sounds to tell apart, a page's questions."""
 
 import os
 
 import numpy as np
+import pandas as pd
 import soundfile
 
+from qvim_kit.datasets import RetrievalDataset
+from qvim_kit.evaluation import evaluate
 from qvim_kit.systems import EmbeddingSystem
 
 RATE = 8_000
@@ -94,3 +97,33 @@ def ask(widget, what, **fields):
 def names(widget, panel=0):
     """The sounds that a panel of the page shows."""
     return [row["name"] for row in widget._results["panels"][panel]["rows"]]
+
+
+def concepts_of_imitations(concepts=11, items=2, queries=5, strangers=3):
+    """Concepts with imitated items, and items that nobody imitates; the files do not exist."""
+    rows, imitations = [], []
+    for c in range(concepts):
+        concept = f"{c:03d}"
+        for n in range(items):
+            item = f"{concept}/{n}.wav"
+            rows.append((item, f"/nowhere/{item}", concept, "extra"))
+            imitations += [
+                (f"{concept}/{n} {k}.wav", f"/nowhere/{concept} {n} {k}.wav", concept, item)
+                for k in range(queries)
+            ]
+        rows += [(f"{concept}/x{k}.wav", "/nowhere/x", concept, "extra") for k in range(strangers)]
+    return RetrievalDataset(
+        pd.DataFrame(rows, columns=["item_id", "path", "class", "kind of"]),
+        pd.DataFrame(imitations, columns=["query_id", "path", "class", "item_id"]),
+        "toy",
+    )
+
+
+def ids(*datasets, table="queries", column="query_id"):
+    return [name for dataset in datasets for name in getattr(dataset, table)[column]]
+
+
+def random_mrr(dataset):
+    scores = dict.fromkeys(dataset.items["item_id"], 0.0)
+    report = evaluate(dict.fromkeys(dataset.queries["query_id"], scores), dataset)
+    return report.metrics.loc["MRR", "random"]

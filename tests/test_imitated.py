@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from qvim_kit.audio import prepare
+from qvim_kit.cli import main
 from qvim_kit.datasets import DatasetError, open_dataset
 from qvim_kit.datasets.imitated import SAMPLE_RATE, imitate_sounds
 from qvim_kit.datasets.versions import SHORTEST_S, changed
@@ -187,6 +188,25 @@ def test_linked_folders_are_imitated_and_what_cannot_be_listed_is_recorded(libra
     assert list(dataset.items["item_id"]) == ["linked/lark.flac"]
     loop, copy = json.loads((tmp_path / "out" / "sources.json").read_text())["left_out"]
     assert "loop.wav: cannot be read" in loop and "lark.wav: differs" in copy
+
+
+def test_excluded_sounds_are_not_imitated(library, tmp_path):
+    dataset = imitate_sounds(library, tmp_path / "out", takes=1, exclude="*Lark*")
+    assert list(dataset.items["item_id"]) == ["cars/old__horn.flac"]
+    with pytest.raises(DatasetError, match="made otherwise"):
+        imitate_sounds(library, tmp_path / "out", takes=1)
+
+
+def test_the_command_leaves_out_what_is_excluded_and_says_what_it_could_not_read(
+    library, capsys, tmp_path
+):
+    command = ["data", "imitate", str(library), "--takes", "1", "--workers", "1", "-o"]
+    assert main([*command, str(tmp_path / "made"), "--exclude", "*Lark*"]) == 0
+    told = capsys.readouterr()
+    assert "1 queries, 1 items" in told.out and "broken.wav" in told.err
+    assert main([*command, str(tmp_path / "other"), "--exclude", "*siren*"]) == 1
+    assert "no sound matches '*siren*'" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_no_sound_and_no_folder_are_told(tmp_path):

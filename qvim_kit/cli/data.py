@@ -38,6 +38,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )
     imitate.add_argument("--mosaic", type=float, default=0.5, help="that share (default: a half)")
     imitate.add_argument("--seed", type=int, default=0, help="of the speakers")
+    imitate.add_argument(
+        "--exclude", nargs="+", default=[], metavar="PATTERN", help="sounds to leave out: '*bell*'"
+    )
     imitate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     imitate.set_defaults(run=_data_imitate)
 
@@ -82,6 +85,7 @@ def _data_imitate(options: argparse.Namespace) -> None:
         voices=options.voices,
         mosaic=options.mosaic,
         workers=options.workers,
+        exclude=options.exclude,
     )
     print(dataset)
     record = json.loads((options.output / "sources.json").read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ from qvim_kit import synth
 from qvim_kit.audio import AudioError, audio_files, load_audio, prepare
 from qvim_kit.datasets import versions as versions_module
 from qvim_kit.datasets.building import built_beside, is_free, write_sound
+from qvim_kit.datasets.libraries import library_sounds
 from qvim_kit.datasets.qvim_dev import QVIM_DEV_COLUMNS, QVIM_DEV_TABLE, read_qvim_dev
 from qvim_kit.datasets.tables import DatasetError, RetrievalDataset
 from qvim_kit.datasets.versions import LONGEST_S, SAMPLE_RATE, SHORTEST_S, changed
@@ -35,6 +36,7 @@ def imitate_sounds(
     voices: str | os.PathLike | None = None,
     mosaic: float = 0.5,
     workers: int = 1,
+    exclude: str | Sequence[str] = (),
 ) -> RetrievalDataset:
     """Imitate every sound below ``sources``; each take is another speaker's.
 
@@ -55,6 +57,8 @@ def imitate_sounds(
         voices: a folder with a folder of recordings, 0.3 s or longer, for each of several
             speakers; a share ``mosaic`` of the takes is then pieced together from grains of them.
         workers: processes.
+        exclude: patterns, as a shell has, of sounds to leave out: those that you will test on,
+            ``"*bell*"`` (see `library_sounds`).
 
     Raises `DatasetError` where there is no sound or no voice, or the folder holds something else,
     and `ValueError` for arguments that cannot be.
@@ -63,8 +67,9 @@ def imitate_sounds(
 
     _check(takes, versions, seed, mosaic, workers)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    exclude = [exclude] if isinstance(exclude, str) else list(exclude)
     folder = Path(folder).absolute()
-    files, unlisted = _sounds(sources)
+    files, unlisted = library_sounds(sources, exclude)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
     if (known := _recipe_in(folder)) == recipe:
         return read_qvim_dev(folder)
@@ -93,42 +98,6 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
         problems.append(f"mosaic: found {mosaic!r}, expected a share from 0 to 1")
     if problems:
         raise ValueError("; ".join(problems))
-
-
-def _sounds(sources: list[str | os.PathLike]) -> tuple[dict[Path, str], list[AudioError]]:
-    """Path → ``class/stem``, unique; and what is left out or cannot be listed."""
-    found: dict[Path, str] = {}
-    errors: list[AudioError] = []
-    taken: set[Path] = set()
-    names: set[str] = set()
-    # Not resolved, as a link's own name is the class; but "." has none.
-    for source in (Path(os.path.abspath(path)) for path in sources):
-        if not source.is_dir():
-            raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
-        for path in sorted(map(Path, audio_files(source, errors))):
-            stem = path.with_suffix("")
-            if stem in taken:
-                errors.append(AudioError(path, "differs from another file in its suffix alone"))
-                continue
-            taken.add(stem)
-            first, *others = stem.relative_to(source).parts
-            sound_class = first if others else source.name
-            found[path] = _name(sound_class, "__".join(others or [first]), names)
-    if not found:
-        problems = ["no sounds in it", *map(str, errors)]
-        raise DatasetError(sources[0], problems, "Name a folder of sounds.")
-    return found, errors
-
-
-def _name(sound_class: str, stem: str, names: set[str]) -> str:
-    """``class/stem`` as a table can hold it, and as none of ``names``, which it is added to."""
-    # Cells are stripped, and files whose names begin with a dot are not seen.
-    parts = [part.strip().lstrip(".").strip() or "_" for part in (sound_class, stem)]
-    name, number = "/".join(parts), 1
-    while (unique := f"{name}__{number}" if number > 1 else name).casefold() in names:
-        number += 1
-    names.add(unique.casefold())
-    return unique
 
 
 def _recipe_in(folder: Path) -> str | None:

@@ -56,7 +56,9 @@ def guard_sounds(parts: list[RetrievalDataset], data: list[Embedded], policy: st
         leaks = [Leak(path, tested[d], "item") for d, path in known.items() if d in tested]
         between = [parts[first].name, parts[second].name]
         if leaks and policy == "refuse":
-            remedy = "These sounds would be known before they are tested; see datasets.splits."
+            remedy = (
+                "These sounds would be known before they are tested; see qvim_kit.datasets.splits."
+            )
             raise LeakageError(" and ".join(between), leaks, remedy)
         found.append({"between": between, "policy": policy, "shared items": len(leaks)})
     return found

@@ -85,7 +85,8 @@ def guard(
     if refused.get(policy):
         remedy = (
             "These sounds would be known before they are tested. Split with "
-            "datasets.splits (category_folds, split_by_item) or remove them from one side"
+            "datasets.folds.category_folds or datasets.splits.split_by_item, or remove them from "
+            "one side"
         )
         if policy == "refuse" and all(leak.kind == "item" for leak in leaks):
             remedy += '; if items are known on purpose, say leakage="shared items"'

@@ -1,0 +1,66 @@
+"""The sounds of a library by the names they have in a data set. For `imitate_sounds`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from qvim_kit.audio import AudioError, audio_files
+from qvim_kit.datasets.tables import DatasetError
+
+
+def library_sounds(
+    sources: Sequence[str | os.PathLike], exclude: Sequence[str] = ()
+) -> tuple[dict[Path, str], list[AudioError]]:
+    """Path → ``class/stem``, unique; and what is left out or cannot be listed.
+
+    ``exclude`` names sounds to leave out by patterns as a shell has, ``*bell*``, in upper or lower
+    case, of ``class/path below it``. Raises `DatasetError` for a source that is no folder, for a
+    pattern that matches nothing, and where no sound is left.
+    """
+    found: dict[Path, str] = {}
+    errors: list[AudioError] = []
+    taken: set[Path] = set()
+    names: set[str] = set()
+    unused = list(dict.fromkeys(exclude))
+    # Not resolved, as a link's own name is the class; but "." has none.
+    for source in (Path(os.path.abspath(path)) for path in sources):
+        if not source.is_dir():
+            raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
+        for path in sorted(map(Path, audio_files(source, errors))):
+            stem = path.with_suffix("")
+            if stem in taken:
+                errors.append(AudioError(path, "differs from another file in its suffix alone"))
+                continue
+            taken.add(stem)
+            first, *others = stem.relative_to(source).parts
+            sound_class = first if others else source.name
+            below = "/".join([sound_class, *(others or [first])]) + path.suffix
+            if matching := [pattern for pattern in exclude if _matches(below, pattern)]:
+                unused = [pattern for pattern in unused if pattern not in matching]
+                continue
+            found[path] = _name(sound_class, "__".join(others or [first]), names)
+    if unused:
+        problems = [f"exclude: no sound matches {pattern!r}" for pattern in unused]
+        raise DatasetError(sources[0], problems, "Patterns look like '*bell*' or '*/Rain/*'.")
+    if not found:
+        what = "no sounds in it" if not taken else "every sound in it is excluded"
+        raise DatasetError(sources[0], [what, *map(str, errors)], "Name a folder of sounds.")
+    return found, errors
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatchcase(path.casefold(), pattern.casefold())
+
+
+def _name(sound_class: str, stem: str, names: set[str]) -> str:
+    """``class/stem`` as a table can hold it, and as none of ``names``, which it is added to."""
+    # Cells are stripped, and files whose names begin with a dot are not seen.
+    parts = [part.strip().lstrip(".").strip() or "_" for part in (sound_class, stem)]
+    name, number = "/".join(parts), 1
+    while (unique := f"{name}__{number}" if number > 1 else name).casefold() in names:
+        number += 1
+    names.add(unique.casefold())
+    return unique
