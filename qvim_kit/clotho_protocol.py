@@ -70,8 +70,8 @@ def held_out(system: LanguageSystem, dataset: RetrievalDataset) -> RetrievalData
         problem = f"{system.name} learnt from all of its {len(heard)} sounds, or was chosen by them"
         raise DatasetError(dataset.name, [problem], "Test it on sounds that it does not know.")
     why = f"as {system.name} learnt from them or was chosen by them"
-    what = f"{{}} of {len(heard)} sounds are left out, {why}"
-    warnings.warn(DatasetWarning(dataset.name, what, known), stacklevel=2)
+    what = f"left out {{}} of {len(heard)}, {why}"
+    warnings.warn(DatasetWarning(dataset.name, what, known, "sound"), stacklevel=2)
     asked = ~dataset.queries["item_id"].isin(known)
     return RetrievalDataset(
         dataset.items[~heard], dataset.queries[asked], f"{dataset.name}, held out"

@@ -66,7 +66,7 @@ def test_package_keywords_are_told_as_options(small, capsys, tmp_path):
     err = capsys.readouterr().err
     assert "or pass --allow-missing to leave those rows out" in err and "=True" not in err
     before = warnings.formatwarning
-    with pytest.warns(UserWarning, match="left out 1 files"):
+    with pytest.warns(UserWarning, match="left out 1 file"):
         assert main([*evaluate, "--allow-missing"]) == 0
     assert "7 queries, 4 items ranked" in capsys.readouterr().out
     assert warnings.formatwarning is before

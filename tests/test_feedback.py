@@ -500,7 +500,7 @@ def test_pairs_name_every_sound_that_is_missing_or_ambiguous(log, library):
         log.pairs(library)
     assert "Bird/e.wav: there is no such file" in str(raised.value)
     assert "a.wav: fits 2 sounds" in str(raised.value)
-    with pytest.warns(DatasetWarning, match="2 chosen sounds"):
+    with pytest.warns(DatasetWarning, match="left out 2 sounds, not found"):
         pairs = log.pairs(library, allow_missing=True)
     assert list(pairs.items["item_id"]) == [NAMES[1]]
 
@@ -519,7 +519,7 @@ def test_what_was_marked_in_another_library_pairs_with_nothing_here(
         say(log, None, chosen="Bird/e.wav" if place == other else NAMES[0], **more)
     say(log, None, chosen=NAMES[1], query_audio=voice(2), library=str(library))
     say(log, None, chosen=NAMES[1], query_audio=voice(2), library=str(other), verdict="wrong")
-    with pytest.warns(DatasetWarning, match=f"1 sounds were marked in another.*{other}: Bird/e"):
+    with pytest.warns(DatasetWarning, match=f"left out 1 sound marked in another.*{other}: Bird/e"):
         pairs = log.pairs(table_of(library) if as_table else library)
     heard = [hash_audio(*voice(seed)) for seed in (2, 2, 3, 4, 5, 6)]
     assert sorted(Path(path).stem for path in pairs.queries["path"]) == sorted(heard)

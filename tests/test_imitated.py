@@ -203,7 +203,7 @@ def test_the_command_leaves_out_what_is_excluded_and_says_what_it_could_not_read
     command = ["data", "imitate", str(library), "--takes", "1", "--workers", "1", "-o"]
     assert main([*command, str(tmp_path / "made"), "--exclude", "*Lark*"]) == 0
     told = capsys.readouterr()
-    assert "1 queries, 1 items" in told.out and "broken.wav" in told.err
+    assert "1 query, 1 item in 1 class" in told.out and "broken.wav" in told.err
     assert main([*command, str(tmp_path / "other"), "--exclude", "*siren*"]) == 1
     assert "no sound matches '*siren*'" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()

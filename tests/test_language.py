@@ -506,7 +506,7 @@ def test_what_was_learnt_from_is_not_tested_with(parts, tones, alert, tmp_path):
     result.save(tmp_path / "m")
     for model in (result.model, LanguageModel.from_pretrained(tmp_path / "m")):
         system = LanguageSystem(model, Letters(), name="mine")
-        with pytest.warns(DatasetWarning, match="15 of 20 sounds are left out, as mine") as caught:
+        with pytest.warns(DatasetWarning, match="left out 15 sounds of 20, as mine") as caught:
             rest = held_out(system, tones)
         assert set(rest.items["item_id"]) == set(parts[2].items["item_id"])
         assert set(rest.queries["item_id"]) == set(rest.items["item_id"])
@@ -614,11 +614,11 @@ def test_commands_on_a_folder_with_a_table_of_captions(tones, tmp_path, monkeypa
     assert main([*train, *light, "--hold-out", "low"]) == 0, capsys.readouterr().err
     out = capsys.readouterr().out
     assert "tones, train: 30 queries, 15 items" in out
-    assert "tones, validation: 10 queries, 5 items in 1 classes" in out
+    assert "tones, validation: 10 queries, 5 items in 1 class" in out
     assert main([*train, *light, "--overwrite"]) == 0, capsys.readouterr().err
     capsys.readouterr()
     test = ["test", "--protocol", "clotho", "--system", f"{run}/model", "--data", str(folder)]
-    with pytest.warns(DatasetWarning, match="^tones: 15 of 20 sounds are left out"):
+    with pytest.warns(DatasetWarning, match="^tones: left out 15 sounds of 20"):
         assert main(test) == 0
     out = capsys.readouterr().out
     assert "on RetrievalDataset tones, held out: 10 queries, 5 items" in out

@@ -89,7 +89,7 @@ def test_vimsketch_names_files_that_no_list_has(tmp_path):
     write_list(tmp_path / "reference_file_names.csv", references[:-1])
     write_list(tmp_path / "vocal_imitation_file_names.csv", queries[:-4])
     (tmp_path / "references" / ("._" + references[0])).write_bytes(b"of macOS")
-    with pytest.warns(DatasetWarning, match="5 files are in no list") as record:
+    with pytest.warns(DatasetWarning, match="left out 5 files in no list") as record:
         dataset = read_vimsketch(tmp_path)
     assert set(record[0].message.names) == {
         f"references/{references[-1]}",
@@ -164,7 +164,7 @@ def test_vocal_imitation_set_problems(tmp_path):
     with pytest.raises(DatasetError) as caught:
         read_vocal_imitation_set(tmp_path)
     assert caught.value.problems == ["vocal_imitations/included/555Nobody - 1.WAV has no reference"]
-    with pytest.warns(DatasetWarning, match="left out 1 files: .*555Nobody"):
+    with pytest.warns(DatasetWarning, match="left out 1 file: .*555Nobody"):
         assert len(read_vocal_imitation_set(tmp_path, allow_missing=True).queries) == 15
     write_sound(tmp_path / "original_recordings" / "reference" / "000 again.wav", 2)
     write_sound(included / "cat.wav", 3)
@@ -224,7 +224,7 @@ def test_vocalsketch_lists_all_that_is_wrong(tmp_path):
         write_sound(included / name, 1)
     (tmp_path / "sound_recordings" / "bass_bowed.wav").unlink()
     with (
-        pytest.warns(DatasetWarning, match="1 files are in no list.*stray - 1"),
+        pytest.warns(DatasetWarning, match="left out 1 file in no list.*stray - 1"),
         pytest.raises(DatasetError) as caught,
     ):
         read_vocalsketch(tmp_path)
@@ -271,7 +271,7 @@ def test_qvim_names_queries_that_the_table_does_not_list(tmp_path):
     (tmp_path / "DEV Dataset.csv").write_text(
         "banner\nLabel,Class,Items,Query 1,Query 2,Query 3\n,Dog,a,q1.WAV,,\n"
     )
-    with pytest.warns(DatasetWarning, match="1 files are in no list.*Queries/Dog/q2.wav"):
+    with pytest.warns(DatasetWarning, match="left out 1 file in no list.*Queries/Dog/q2.wav"):
         assert pairs(read_qvim_dev(tmp_path)) == {"Dog/q1.wav": "Dog/a.wav"}
 
 
@@ -283,14 +283,14 @@ def test_qvim_names_sounds_in_no_class_or_below_one(tmp_path):
     table = tmp_path / "DEV Dataset.csv"
     header = "banner\nLabel,Class,Items,Query 1,Query 2,Query 3\n"
     table.write_text(f"{header},Dog,a,q,,\n")
-    with pytest.warns(DatasetWarning, match="3 files are in no list") as record:
+    with pytest.warns(DatasetWarning, match="left out 3 files in no list") as record:
         dataset = read_qvim_dev(tmp_path)
     assert set(record[0].message.names) == set(stray)
     assert list(dataset.items["item_id"]) == ["Dog/a.wav", "Dog/b.wav"]
     told = str(audit(tmp_path))
     assert all(name in told for name in stray)
     table.write_text(f"{header},Dog,old/c.wav,q,,\n")
-    with pytest.warns(DatasetWarning, match="2 files are in no list"):
+    with pytest.warns(DatasetWarning, match="left out 2 files in no list"):
         assert pairs(read_qvim_dev(tmp_path)) == {"Dog/q.wav": "Dog/old/c.wav"}
 
 

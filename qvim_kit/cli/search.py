@@ -79,8 +79,8 @@ def _index(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from qvim_kit.search.library import counted
     from qvim_kit.systems.named import system_by_name
+    from qvim_kit.wording import counted
 
     if options.k < 1:
         raise ValueError(f"-k {options.k}: expected 1 or more")
@@ -126,7 +126,8 @@ def _asked(options: argparse.Namespace) -> tuple[tuple[np.ndarray, int] | None, 
 def _library(folder: Path, place: Path | None) -> tuple[Library, Path | None]:
     """Where the sounds are, and where their index is kept, None for the cache."""
     from qvim_kit.search import SavedIndexError, storage
-    from qvim_kit.search.library import Library, counted, named_or_folder
+    from qvim_kit.search.library import Library, named_or_folder
+    from qvim_kit.wording import counted
 
     if place is not None or not storage.is_saved(folder):
         source = named_or_folder(folder)
@@ -201,7 +202,7 @@ def _opened(library: Library, system: EmbeddingSystem, place: Path | None) -> So
 
 def _left_out(index: SoundIndex) -> str:
     """The files that cannot be found by a voice, the first of them by name."""
-    from qvim_kit.search.library import counted
+    from qvim_kit.wording import counted
 
     lines = [f"{counted(len(index.errors), 'file')} cannot be found by a voice:"]
     for error in index.errors[:NAMED]:

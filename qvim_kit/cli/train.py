@@ -156,7 +156,7 @@ def _parts(options: argparse.Namespace) -> tuple:
 
 def _too_few(validation, test) -> str:
     """What to say of parts whose MRR means nothing, "" if nothing: by chance it is over a half."""
-    from qvim_kit.search.library import counted
+    from qvim_kit.wording import counted
 
     parts = {"the validation": validation, "the test": test}
     sizes = {name: len(part.items) for name, part in parts.items() if part is not None}

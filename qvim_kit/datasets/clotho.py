@@ -95,5 +95,5 @@ def _warn_of_counts(folder: Path, present: list[str], found: list[str]) -> None:
         if found.count(split) != SPLITS[split]
     ]
     if odd:
-        what = "{} split(s) differ from Clotho 2.1"
-        warnings.warn(DatasetWarning(folder, what, odd), stacklevel=3)
+        what = "{} of another size than in Clotho 2.1"
+        warnings.warn(DatasetWarning(folder, what, odd, "split"), stacklevel=3)

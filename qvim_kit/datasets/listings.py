@@ -14,6 +14,7 @@ from pathlib import Path
 
 from qvim_kit.audio import AUDIO_SUFFIXES
 from qvim_kit.datasets.tables import DatasetError
+from qvim_kit.wording import counted
 
 REMEDY = (
     "Put the files there or correct the list (a published data set: unpack it again), or pass "
@@ -22,11 +23,13 @@ REMEDY = (
 
 
 class DatasetWarning(UserWarning):
-    """Files that a reader leaves out; ``names`` holds all of them, the message the first five."""
+    """What is left out, say; ``names`` holds all of it, the message five."""
 
-    def __init__(self, where: str | os.PathLike, what: str, names: Sequence[str]):
+    def __init__(
+        self, where: str | os.PathLike, what: str, names: Sequence[str], noun: str = "file"
+    ):
         listing = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        super().__init__(f"{where}: {what.format(len(names))}: {listing}")
+        super().__init__(f"{where}: {what.format(counted(len(names), noun))}: {listing}")
         self.names = list(names)
 
 
@@ -34,7 +37,7 @@ class UnlistedFiles(DatasetWarning):
     """Files that are there, but in no list."""
 
     def __init__(self, where: str | os.PathLike, names: Sequence[str]):
-        super().__init__(where, "{} files are in no list and are left out", names)
+        super().__init__(where, "left out {} in no list", names)
 
 
 class AudioFolder:
@@ -198,7 +201,7 @@ def settle(
     if unlisted:
         warnings.warn(UnlistedFiles(folder, unlisted), stacklevel=3)
     if missing and allow_missing:
-        warnings.warn(DatasetWarning(folder, "left out {} files", list(missing)), stacklevel=3)
+        warnings.warn(DatasetWarning(folder, "left out {}", list(missing)), stacklevel=3)
     elif missing:
         problems += missing.values()
     if problems:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from qvim_kit.wording import counted
+
 ITEM_COLUMNS = ("item_id", "path", "class")
 QUERY_COLUMNS = ("query_id", "path", "class", "item_id")
 
@@ -173,8 +175,9 @@ class RetrievalDataset:
 
     def __repr__(self) -> str:
         return (
-            f"RetrievalDataset {self.name}: {len(self.queries)} queries, {len(self.items)} items "
-            f"in {self.items['class'].nunique()} classes"
+            f"RetrievalDataset {self.name}: {counted(len(self.queries), 'query', 'queries')}, "
+            f"{counted(len(self.items), 'item')} "
+            f"in {counted(self.items['class'].nunique(), 'class', 'classes')}"
         )
 
 

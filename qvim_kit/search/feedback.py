@@ -222,7 +222,7 @@ class FeedbackLog:
         events, damaged = self.read()
         if damaged:
             named = "; ".join(map(str, damaged[:5])) + ("; …" if len(damaged) > 5 else "")
-            message = f"{self.path}: {len(damaged)} lines are left out: {named}"
+            message = f"{self.path}: damaged lines left out, {len(damaged)} in all: {named}"
             warnings.warn(message, FeedbackWarning, stacklevel=3)
         return events, damaged
 

@@ -53,8 +53,8 @@ def training_pairs(
     right = _right(events, audio_of)
     others = _others({library for library, _ in right}, library_root)
     if elsewhere := [f"{library}: {pair[1]}" for library, pair in right if library in others]:
-        what = "{} sounds were marked in another library and are left out"
-        warnings.warn(DatasetWarning(where, what, elsewhere), stacklevel=3)
+        what = "left out {} marked in another library"
+        warnings.warn(DatasetWarning(where, what, elsewhere, "sound"), stacklevel=3)
     # Once each: a library may be known by several names.
     pairs = list(dict.fromkeys(pair for library, pair in right if library not in others))
     find = _in_table if is_table else _in_folder
@@ -62,7 +62,7 @@ def training_pairs(
     if problems and not allow_missing:
         raise DatasetError(where, list(problems.values()), "Name the library that was searched.")
     if problems:
-        warning = DatasetWarning(where, "{} chosen sounds are not found", list(problems))
+        warning = DatasetWarning(where, "left out {}, not found", list(problems), "sound")
         warnings.warn(warning, stacklevel=3)
     pairs = [pair for pair in pairs if pair[1] in found]
     if not pairs:

@@ -17,8 +17,9 @@ import numpy as np
 from qvim_kit.downloads.locks import locked
 from qvim_kit.search import storage
 from qvim_kit.search.building import Built, Changes, Progress, embed_library, fingerprint_of
-from qvim_kit.search.library import Library, counted
+from qvim_kit.search.library import Library
 from qvim_kit.search.table import SoundTable
+from qvim_kit.wording import counted
 
 if TYPE_CHECKING:
     from qvim_kit.datasets import RetrievalDataset

@@ -161,11 +161,6 @@ def _listing(root: str, errors: list[AudioError]) -> list[tuple[str, str, str]]:
     return sorted(found)
 
 
-def counted(number: int, one: str, several: str = "") -> str:
-    """A number of things in words: 1 sound, 2,000 sounds."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
-
-
 def is_silent(path: str | os.PathLike, seconds: float) -> bool:
     """Whether the first seconds of a sound never reach -60 dBFS; read as far as is needed."""
     import soundfile

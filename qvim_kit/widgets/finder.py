@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qvim_kit.search.library import counted
 from qvim_kit.widgets.choices import FOLDER, Systems, library_choices, open_library
+from qvim_kit.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qvim_kit.submission.pages import escape, printable, table
+from qvim_kit.wording import counted
 
 if TYPE_CHECKING:
     from qvim_kit.submission.reading.bindings import Call
@@ -126,7 +127,7 @@ class Problems(list):
     def headline(self) -> str:
         """File, number of problems and template, in one line."""
         origin = f" (made from the {self.template} template)" if self.template else ""
-        counts = f"{number_of(self.errors, 'error')}, {number_of(self.warnings, 'warning')}"
+        counts = f"{counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}"
         name = printable(os.fsencode(self.path).decode("utf-8", "replace"))
         return f"{name}: {counts if self else 'no problems found'}{origin}"
 
@@ -163,8 +164,3 @@ def problem_at(
 ) -> Problem:
     """A problem with a call, where the call is."""
     return Problem(place.cell, place.line, rule, message, remedy or REMEDIES[rule], severity)
-
-
-def number_of(number: int, noun: str) -> str:
-    """A number of things in words: 1 error, 2 errors."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from qvim_kit.submission.checking import Problems
-from qvim_kit.submission.checking.problems import number_of
 from qvim_kit.submission.pages import printable
 from qvim_kit.submission.running.judging import joined
 from qvim_kit.submission.running.limits import Limits, Usage
 from qvim_kit.submission.running.scoring import Score
+from qvim_kit.wording import counted
 
 FILE_NAME = re.compile(r"(.+)_(\d+)")  # {teamName}_{submissionNumber}
 
@@ -79,7 +79,7 @@ class Run:
         errors = [f"{p.where}: {p.message}" for p in self.check if p.severity == "error"]
         if not errors:
             return ""
-        count, found = number_of(len(errors), "error"), joined(errors, len(errors))
+        count, found = counted(len(errors), "error"), joined(errors, len(errors))
         return printable(f"check: {count}: {found}; see the report")
 
     @property
