@@ -43,9 +43,7 @@ def test_nothing_wrong_is_ok(folder):
     assert result.counts == {
         "files": 8, "queries": 4, "items": 4, "classes": 1, "seconds": pytest.approx(1.6),
     }  # fmt: skip
-    assert (
-        str(result) == "own: 8 files, 4 queries, 4 items, 1 classes, 0.0 min of sound: no problems"
-    )
+    assert str(result) == "own: 8 files, 4 queries, 4 items, 1 class, 0.0 min of sound: no problems"
     assert list(result.table.columns) == ["problem", "file", "detail"]
 
 
@@ -114,7 +112,7 @@ def test_each_fault_is_said_in_print_and_in_notebooks(folder):
     for problem, file in expected:
         assert problem in text and file in text and problem in page and file in page
     assert set(result.summary.index) == {problem for problem, _ in expected}
-    assert result.summary["unreadable"] == 3 and f"{len(expected)} problem(s)" in text
+    assert result.summary["unreadable"] == 3 and f"{len(expected)} problems" in text
 
 
 def test_markup_in_file_names_stays_text(folder):
@@ -223,7 +221,7 @@ def test_any_folder_of_sounds(tmp_path):
     result = audit(tmp_path)
     assert found(result) == [("duplicate", "b/why.flac")] and result.whole and result.library
     told = f"{tmp_path.name}, taken as a library of sounds (no queries): 3 files, 0.0 min of sound"
-    assert result.headline == f"{told}: 1 problem(s)"
+    assert result.headline == f"{told}: 1 problem"
     (tmp_path / "b" / "why.flac").write_bytes(b"")
     assert found(result := audit(tmp_path)) == [("unreadable", "b/why.flac")] and not result.whole
 
@@ -232,7 +230,7 @@ def test_a_folder_without_sounds_is_a_problem(tmp_path):
     (tmp_path / "sound.m4a").write_bytes(b"of a kind that is not read")
     result = audit(tmp_path)
     assert found(result) == [("empty", "")] and not result.whole
-    assert result.headline == f"{tmp_path.name}: no sounds: 1 problem(s)"
+    assert result.headline == f"{tmp_path.name}: no sounds: 1 problem"
     assert "is it the right folder" in str(result) and "looked for .aif" in str(result)
 
 

@@ -227,7 +227,7 @@ def test_data_check_takes_any_sounds_for_a_library(small, capsys, tmp_path):
     assert out.startswith("sounds, taken as a library of sounds (no queries): 4 files, ")
     (tmp_path / "none").mkdir()
     assert main(["data", "check", str(tmp_path / "none")]) == 1
-    assert capsys.readouterr().out.startswith("none: no sounds: 1 problem(s)\n")
+    assert capsys.readouterr().out.startswith("none: no sounds: 1 problem\n")
 
 
 def test_data_mini_says_where_it_is(capsys):

@@ -192,7 +192,7 @@ def test_of_a_data_set_only_the_items_are_searched(queries, capsys):
     code, _, err = run(capsys, "index", "qvim-dev")
     assert code == 0 and "5 sounds in 2 classes, indexed with 2DFT (nothing new" in err
     query.unlink()  # which does not matter to who searches the items
-    with pytest.warns(UserWarning, match="left out 1 files"):
+    with pytest.warns(UserWarning, match="left out 1 file"):
         assert run(capsys, "index", "qvim-dev")[0] == 0
 
 

@@ -129,7 +129,7 @@ def test_several_problems_stay_apart_where_a_page_makes_one_line_of_them():
     error = DatasetError("own", ["a is not there", "b is empty"], "Mend it.")
     assert str(error).splitlines()[1:] == ["  a is not there;", "  b is empty.", "Mend it."]
     line = " ".join(str(error).split())
-    assert line == "own: 2 problem(s): a is not there; b is empty. Mend it."
+    assert line == "own: 2 problems: a is not there; b is empty. Mend it."
     many = " ".join(str(DatasetError("own", [f"no {n}" for n in range(60)])).split())
     assert "; no 49; … and 10 more" in many
 

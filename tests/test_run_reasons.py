@@ -65,7 +65,7 @@ def test_stage_and_reason(runs, name):
     (run, _), (_, stage, said) = runs[name], CASES[name]
     assert run.stage == stage, run.headline
     assert all(part in run.reason for part in said), run.reason
-    assert "problem(s)" not in run.headline and "\x1b" not in run.headline
+    assert "problem" not in run.headline and "\x1b" not in run.headline
 
 
 def test_all_problems_are_in_the_details(runs):
@@ -116,6 +116,7 @@ def test_what_check_finds_is_told_and_the_run_goes_on(tmp_path, capsys, monkeypa
 def test_problems_are_joined_and_counted():
     assert joined(["a", "b", "c", "d", "e"], 24) == "a; b; c; and 21 more"
     assert joined(["a"], 1) == "a" and joined(["a" * 400, "b"], 2).endswith("…; and 1 more")
-    listed = "data: 4 problem(s):\n  missing a;\n  missing b;\n  missing c;\n  missing d.\nUnpack."
+    listed = "data: 4 problems:\n  missing a;\n  missing b;\n  missing c;\n  missing d.\nUnpack."
     assert one_line(listed) == "data: missing a; missing b; missing c; and 1 more"
+    assert one_line("data: 1,002 problems:\n  no a;\n  no b.") == "data: no a; no b; and 1000 more"
     assert one_line("two\n lines") == "two lines"

@@ -7,6 +7,8 @@ from html import escape
 
 import pandas as pd
 
+from qvim_kit.wording import counted
+
 COLUMNS = ("problem", "file", "detail")
 SHOWN = 10  # lines of each kind of problem in print; the table has all
 # Kind of problem → what it means or what to do, in the order of the table.
@@ -26,6 +28,7 @@ PROBLEMS = {
     "size": "harmless for a part of the published set, or for data of your own in its layout",
     "sample rates": "harmless: load_audio converts, but the lower rate has no treble",
 }
+ONE = {"files": "file", "queries": "query", "items": "item", "classes": "class"}
 BROKEN = ("layout", "empty", "count", "missing", "unreadable")  # the rest can be worked with
 
 
@@ -68,10 +71,10 @@ class Audit:
         """Name, size and verdict in one line."""
         counts = dict(self.counts)
         minutes = f"{counts.pop('seconds', 0) / 60:.1f} min of sound"
-        size = [f"{number} {what}" for what, number in counts.items() if number]
+        size = [counted(n, ONE[what], what) for what, n in counts.items() if n]
         shown = ", ".join([*size, minutes]) if size else "no sounds"
         kind = ", taken as a library of sounds (no queries)" if self.library and size else ""
-        verdict = "no problems" if self.ok else f"{len(self.table)} problem(s)"
+        verdict = "no problems" if self.ok else counted(len(self.table), "problem")
         return f"{self.name}{kind}: {shown}: {verdict}"
 
     def __str__(self) -> str:

@@ -26,7 +26,8 @@ class DatasetError(ValueError):
             shown = [*shown, f"… and {len(problems) - len(shown)} more"]
         # Signs at the ends of lines keep them apart where a page or a log makes one line of them.
         *others, last = shown
-        lines = [f"{where}: {len(problems)} problem(s):", *(f"  {line};" for line in others)]
+        number = counted(len(problems), "problem")
+        lines = [f"{where}: {number}:", *(f"  {line};" for line in others)]
         lines += [f"  {last.rstrip('.')}.", remedy] if remedy else [f"  {last}"]
         super().__init__("\n".join(lines))
         self.problems, self.remedy = problems, remedy

@@ -15,6 +15,7 @@ import numpy as np
 
 from qvim_kit import metrics
 from qvim_kit.systems.interface import QVIMModel, as_similarities
+from qvim_kit.wording import counted
 
 if TYPE_CHECKING:
     from qvim_kit.datasets import RetrievalDataset
@@ -179,8 +180,9 @@ def _answers(
         answers.append(scores)
         problems += [f"member {number} ({_label(system)}): {lack}" for lack in lacks]
     if problems:
+        found = f"{counted(len(problems), 'problem')} with what the members answered:"
         raise FusionError(
-            "\n  ".join([f"{len(problems)} problem(s) with what the members answered:", *problems])
+            "\n  ".join([found, *problems])
             + "\nEvery member has to give every query one finite score for every item."
         )
     return answers

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_REASON = 300  # characters of an error in the one line
 MOST_PROBLEMS = 3  # in it
-LISTED = re.compile(r"(.*): (\d+) problem\(s\):?")  # how `DatasetError` begins
+LISTED = re.compile(r"(.*): ([\d,]+) problems?:?")  # how `DatasetError` begins
 
 
 def judge(ending: Ending, limits: Limits, notebook: NotebookNode) -> None:
@@ -89,7 +89,8 @@ def one_line(text: str) -> str:
         line = " ".join(text.split())
         return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
     problems = [re.sub(r"[;.]$", "", line.strip()) for line in rest if line.startswith("  ")]
-    return f"{listed[1]}: {joined(problems, int(listed[2]))}"
+    count = int(listed[2].replace(",", ""))
+    return f"{listed[1]}: {joined(problems, count)}"
 
 
 def joined(problems: Iterable[str], count: int) -> str:
