@@ -1,14 +1,15 @@
 """What helps when training on a virtual voice: prints the table of qvim-mn04's card.
 
-    qvim data imitate SOUNDS… -o sung --takes 4
-    qvim data imitate SOUNDS… -o pieced --takes 4 --voices VOICES --mosaic 1
-    qvim data imitate SOUNDS… -o varied --takes 2 --versions 4 --voices VOICES
+    qvim data imitate SOUNDS… --exclude PATTERN… -o sung --takes 4
+    qvim data imitate SOUNDS… --exclude PATTERN… -o pieced --takes 4 --voices VOICES --mosaic 1
+    qvim data imitate SOUNDS… --exclude PATTERN… -o varied --takes 2 --versions 4 --voices VOICES
     python benchmarks/virtual_voice.py sung pieced varied --hold-out CLASS… [-o runs/sweep]
 
-Every variant starts from mn04_as and takes equally many steps of the preset virtual-voice, but for
-what its name says. Each is measured on two imitations by either voice of every held-out sound,
-which no variant has heard; intervals are drawn over sounds. A run that is in the output folder is
-not done again. Two cores take about five minutes a variant.
+The card has the patterns, which name what is tested on elsewhere. Every variant starts from mn04_as
+and takes equally many steps of the preset virtual-voice, but for what its name says. Each is
+measured on two imitations by either voice of every held-out sound, which no variant has heard;
+intervals are drawn over sounds. A run that is in the output folder is not done again. Two cores
+take about five minutes a variant.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("pieced", type=Path)
     parser.add_argument("varied", type=Path)
     parser.add_argument("--hold-out", nargs="+", required=True, metavar="CLASS")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/sweep"))
     options = parser.parse_args()
     sets = {name: open_dataset(getattr(options, name)) for name in ("sung", "pieced", "varied")}
