@@ -71,7 +71,7 @@ class Audit:
         """Name, size and verdict in one line."""
         counts = dict(self.counts)
         minutes = f"{counts.pop('seconds', 0) / 60:.1f} min of sound"
-        size = [counted(n, ONE[what], what) for what, n in counts.items() if n]
+        size = [counted(int(n), ONE[what], what) for what, n in counts.items() if n]
         shown = ", ".join([*size, minutes]) if size else "no sounds"
         kind = ", taken as a library of sounds (no queries)" if self.library and size else ""
         verdict = "no problems" if self.ok else counted(len(self.table), "problem")
