@@ -5,11 +5,11 @@
     qvim data imitate SOUNDS… --exclude PATTERN… -o varied --takes 2 --versions 4 --voices VOICES
     python benchmarks/virtual_voice.py sung pieced varied --hold-out CLASS… [-o runs/sweep]
 
-The card has the patterns, which name what is tested on elsewhere. Every variant starts from mn04_as
-and takes equally many steps of the preset virtual-voice, but for what its name says. Each is
-measured on two imitations by either voice of every held-out sound, which no variant has heard;
-intervals are drawn over sounds. A run that is in the output folder is not done again. Two cores
-take about five minutes a variant.
+SOUNDS, VOICES, PATTERN and CLASS are as in the card's two commands of the training. Every variant
+starts from mn04_as and takes equally many steps of the preset virtual-voice, but for what its name
+says. Each is measured on two imitations by either voice of every held-out sound, which no variant
+has heard; intervals are drawn over sounds. A run that is in the output folder is not done again.
+Two cores take about five minutes a variant.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_finds_exactly_the_planted_faults(folder):
     assert details["Items/Dog/item 0 copy.wav"] == "the same sound as Items/Dog/item 0.wav"
     assert details["Items/Dog/cut.wav"].startswith("is truncated: 500 bytes")
     assert details["Items/Dog/silent.wav"] == "peak -61 dBFS, expected above -60 dBFS"
-    assert "16000 Hz: 1 file(s), such as Items/Dog/other rate.wav" in details[""]
+    assert "16000 Hz: 1 file, such as Items/Dog/other rate.wav" in details[""]
 
 
 def test_each_fault_is_said_in_print_and_in_notebooks(folder):

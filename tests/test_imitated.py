@@ -190,6 +190,27 @@ def test_linked_folders_are_imitated_and_what_cannot_be_listed_is_recorded(libra
     assert "loop.wav: cannot be read" in loop and "lark.wav: differs" in copy
 
 
+def test_what_was_made_otherwise_is_said(library, tmp_path):
+    imitate_sounds(library, tmp_path / "out", takes=1)
+    with pytest.raises(DatasetError, match="with takes 1, asked for are 2") as error:
+        imitate_sounds(library, tmp_path / "out", takes=2, mosaic=0.3)  # which no voices use
+    assert len(error.value.problems) == 1
+    tone(library / "more.wav")
+    with pytest.raises(DatasetError, match="of other sounds, or by another version"):
+        imitate_sounds(library, tmp_path / "out", takes=1)
+
+
+def test_imitations_are_not_put_among_the_sounds(library, tmp_path):
+    with pytest.raises(DatasetError, match="would be taken for sounds of it"):
+        imitate_sounds(library, library / "birds" / "out", takes=1)
+    assert not (library / "birds" / "out").exists()
+
+
+def test_a_share_of_voices_without_voices_is_refused(library, capsys, tmp_path):
+    command = ["data", "imitate", str(library), "-o", str(tmp_path / "out"), "--mosaic", "0.7"]
+    assert main(command) == 1 and "name a folder of voices" in capsys.readouterr().err
+
+
 def test_excluded_sounds_are_not_imitated(library, tmp_path):
     dataset = imitate_sounds(library, tmp_path / "out", takes=1, exclude="*Lark*")
     assert list(dataset.items["item_id"]) == ["cars/old__horn.flac"]

@@ -33,6 +33,7 @@ def test_the_class_is_the_first_folder_below_the_source_or_the_source(library):
         (["*bell*"], ["rain/knock", "train/door", "trains/slow"]),
         (["*BELL_?.wav"], ["rain/Doorbell", "rain/knock", "train/door", "trains/slow"]),
         (["train/*"], ["rain/Doorbell", "rain/knock", "trains/slow"]),
+        (["*/Train/*"], ["rain/Doorbell", "rain/knock", "trains/slow"]),
         (["rain/*", "*slow*"], ["train/Bell_1", "train/door"]),
         # A sound that two patterns match has been matched by both.
         (["*bell*", "*bell_1*", "*door*"], ["rain/knock", "trains/slow"]),
@@ -52,3 +53,11 @@ def test_patterns_that_match_nothing_are_told_all_at_once(library):
         library_sounds([library], ["*bell*", "*siren*", "*drum*"])
     assert "no sound matches '*siren*'" in str(error.value) and "'*drum*'" in str(error.value)
     assert "'*bell*';" not in str(error.value)
+
+
+def test_a_source_in_another_is_no_second_sound_and_a_file_is_no_folder(library):
+    names, errors = library_sounds([library / "train", library])
+    assert len(names) == 5 and not errors
+    assert library_sounds([library / "train", library], ["*bell*"])[1] == []
+    with pytest.raises(DatasetError, match="is a file, expected a folder"):
+        library_sounds([library / "knock.wav"])

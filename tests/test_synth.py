@@ -241,8 +241,10 @@ def test_a_bad_waveform_is_refused(wave, found):
 
 
 def test_all_faults_are_named_at_once():
-    with pytest.raises(ValueError, match="NaN.*sample_rate is 100.*speaker is a str"):
-        imitate(np.full(8000, np.nan, np.float32), 100, "Anna")
+    with pytest.raises(
+        ValueError, match="NaN.*sample_rate is 100.*speaker is 'Anna'.*grains is 'voice'"
+    ):
+        imitate(np.full(8000, np.nan, np.float32), 100, "Anna", grains="voice")
     with pytest.raises(ValueError, match="expected 0 < low < high <= falsetto pitch"):
         imitate(tone(300), SAMPLE_RATE, Speaker(pitch_low_hz=500, pitch_high_hz=100))
 
@@ -267,5 +269,5 @@ def test_a_number_stands_for_a_random_speaker():
     np.testing.assert_array_equal(
         imitate(tone, 16_000, 7), imitate(tone, 16_000, Speaker.random(7))
     )
-    with pytest.raises(ValueError, match="expected a Speaker or a number"):
+    with pytest.raises(ValueError, match="speaker is .*; expected a Speaker or a whole number"):
         imitate(tone, 16_000, -1)

@@ -29,17 +29,26 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     imitate = data.add_parser("imitate", help="imitate a library of sounds with a virtual voice")
     imitate.add_argument("sources", type=Path, nargs="+", help="folders of sounds")
     imitate.add_argument("-o", "--output", type=Path, required=True, help="the data set's folder")
-    imitate.add_argument("--takes", type=int, default=8, help="imitations of each sound")
+    imitate.add_argument("--takes", type=int, default=8, help="imitations of each sound: 8")
     imitate.add_argument(
-        "--versions", type=int, default=1, help="sounds to make of each, the changed ones included"
+        "--versions",
+        type=int,
+        default=1,
+        help="items of each sound: 1, itself; any more are changed",
     )
     imitate.add_argument(
-        "--voices", type=Path, help="a folder of recorded voices, for half of the takes"
+        "--voices",
+        type=Path,
+        help="a folder of recorded voices (SPEAKER/FILE or SPEAKER__FILE), for half of the takes",
     )
-    imitate.add_argument("--mosaic", type=float, default=0.5, help="that share (default: a half)")
-    imitate.add_argument("--seed", type=int, default=0, help="of the speakers")
+    imitate.add_argument("--mosaic", type=float, help="the share of takes from --voices: 0.5")
+    imitate.add_argument("--seed", type=int, default=0, help="of the speakers: 0")
     imitate.add_argument(
-        "--exclude", nargs="+", default=[], metavar="PATTERN", help="sounds to leave out: '*bell*'"
+        "--exclude",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="sounds to leave out, by class and path: '*bell*' 'Rain/*' (name the sources before)",
     )
     imitate.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     imitate.set_defaults(run=_data_imitate)
@@ -76,6 +85,8 @@ def _data_fetch(options: argparse.Namespace) -> None:
 def _data_imitate(options: argparse.Namespace) -> None:
     from qvim_kit.datasets.imitated import imitate_sounds
 
+    if options.mosaic is not None and options.voices is None:
+        raise ValueError("--mosaic: a share of the takes from --voices; name a folder of voices")
     dataset = imitate_sounds(
         options.sources,
         options.output,
@@ -83,11 +94,11 @@ def _data_imitate(options: argparse.Namespace) -> None:
         versions=options.versions,
         seed=options.seed,
         voices=options.voices,
-        mosaic=options.mosaic,
+        mosaic=0.5 if options.mosaic is None else options.mosaic,
         workers=options.workers,
         exclude=options.exclude,
     )
-    print(dataset)
+    print(f"{dataset}\nin {options.output}; qvim train --data {options.output} trains on it")
     record = json.loads((options.output / "sources.json").read_text(encoding="utf-8"))
     for reason in record["left_out"]:
         print(f"left out: {reason}", file=sys.stderr)

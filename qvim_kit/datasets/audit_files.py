@@ -10,6 +10,7 @@ from typing import NamedTuple
 from qvim_kit.audio import AudioError, audio_files
 from qvim_kit.datasets.listening import Sound
 from qvim_kit.datasets.tables import RetrievalDataset
+from qvim_kit.wording import counted
 
 # Folders that a query or an item lies in, for files of which no reader knows the part they play.
 QUERY_FOLDERS = {"queries", "vocal_imitations", "vocal_imitations_set2"}
@@ -82,7 +83,7 @@ def sample_rates(files: list[File], sounds: list[Sound]) -> list[tuple[str, str,
         sound.sample_rate: file.name for file, sound in reversed([*zip(files, sounds, strict=True)])
     }
     detail = "; ".join(
-        f"{rate} Hz: {number} file(s), such as {first[rate]}"
+        f"{rate} Hz: {counted(number, 'file')}, such as {first[rate]}"
         for rate, number in rates.most_common()
     )
     return [("sample rates", "", detail)]

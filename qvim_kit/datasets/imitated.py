@@ -53,9 +53,9 @@ def imitate_sounds(
         takes: imitations of each sound, and of each of its versions.
         versions: more than 1 adds changed sounds, each an item of its own (see the module
             `versions`): a small library then teaches more than its own sounds.
-        seed: of the speakers, which are ``synth.Speaker.random`` of seed + 1 000 and up.
-        voices: a folder with a folder of recordings, 0.3 s or longer, for each of several
-            speakers; a share ``mosaic`` of the takes is then pieced together from grains of them.
+        seed: of the speakers, ``synth.Speaker.random`` of 1 000 to 101 000 + 1 000 000 · seed.
+        voices: recordings of 0.3 s or longer of several speakers, as `synth.VoiceGrains` reads
+            them; a share ``mosaic`` of the takes is then pieced together from their grains.
         workers: processes.
         exclude: patterns, as a shell has, of sounds to leave out: those that you will test on,
             ``"*bell*"`` (see `library_sounds`).
@@ -68,21 +68,24 @@ def imitate_sounds(
     _check(takes, versions, seed, mosaic, workers)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     exclude = [exclude] if isinstance(exclude, str) else list(exclude)
-    folder = Path(folder).absolute()
+    folder = Path(os.path.abspath(folder))
+    _require_outside(folder, sources)
     files, unlisted = library_sounds(sources, exclude)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
-    if (known := _recipe_in(folder)) == recipe:
+    made = {"takes": takes, "versions": versions, "seed": seed, "mosaic": mosaic if voices else 0}
+    if (known := _record_in(folder).get("recipe")) == recipe:
         return read_qvim_dev(folder)
     if known:
-        problem = "holds imitations made otherwise: of other sounds or files, or by other settings"
-        raise DatasetError(folder, [problem], "Choose another folder, or delete this one.")
-    with built_beside(folder, lambda f: _recipe_in(f) == recipe, is_free) as workshop:
+        problems = _differences(_record_in(folder).get("settings", {}), made)
+        raise DatasetError(folder, problems, "Choose another folder, or delete this one.")
+    with built_beside(folder, lambda f: _record_in(f).get("recipe") == recipe, is_free) as workshop:
         settings = takes, versions, seed, str(workshop), mosaic
         jobs = [(str(path), name, *settings) for path, name in files.items()]
         with _pool(workers, _read_voices(voices)) as run:
             bar = tqdm(run(_imitate_one, jobs), total=len(jobs), desc="imitating", unit="sound")
             rows = list(bar)
-        _write(workshop, list(files), rows, recipe, [str(error) for error in unlisted])
+        record = {"recipe": recipe, "settings": made}
+        _write(workshop, list(files), rows, record, [str(error) for error in unlisted])
     return read_qvim_dev(folder)
 
 
@@ -100,11 +103,29 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
         raise ValueError("; ".join(problems))
 
 
-def _recipe_in(folder: Path) -> str | None:
+def _require_outside(folder: Path, sources: list[str | os.PathLike]) -> None:
+    for source in sources:
+        if Path(os.path.abspath(source)) in (folder, *folder.parents):
+            problem = f"lies in {os.fspath(source)}, and would be taken for sounds of it"
+            raise DatasetError(folder, [problem], "Choose a folder outside.")
+
+
+def _record_in(folder: Path) -> dict:
     try:
-        return json.loads((folder / "sources.json").read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        record = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _differences(there: dict, asked: dict) -> list[str]:
+    """What the imitations that are there were made with, other than those asked for."""
+    settings = [
+        f"holds imitations made otherwise: with {name} {there[name]}, asked for are {value}"
+        for name, value in asked.items()
+        if there.get(name, value) != value
+    ]
+    return settings or ["holds imitations made otherwise: of other sounds, or by another version"]
 
 
 def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
@@ -198,7 +219,7 @@ def _imitate_one(job: tuple) -> list[tuple[str, list[str]]] | str:
     return rows
 
 
-def _write(folder: Path, paths: list[Path], rows: list, recipe: str, unlisted: list[str]) -> None:
+def _write(folder: Path, paths: list[Path], rows: list, record: dict, unlisted: list[str]) -> None:
     left_out = [*unlisted, *(row for row in rows if isinstance(row, str))]
     done = [(path, row) for path, row in zip(paths, rows, strict=True) if not isinstance(row, str)]
     made = {item: str(path) for path, row in done for item, _ in row}
@@ -214,5 +235,5 @@ def _write(folder: Path, paths: list[Path], rows: list, recipe: str, unlisted: l
             for first in range(0, len(queries), 3):
                 three = queries[first : first + 3]
                 writer.writerow(["", sound_class, item, *three, *[""] * (3 - len(three))])
-    record = {"recipe": recipe, "items": made, "left_out": left_out}
+    record = {**record, "items": made, "left_out": left_out}
     (folder / "sources.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -16,25 +16,28 @@ def library_sounds(
 ) -> tuple[dict[Path, str], list[AudioError]]:
     """Path → ``class/stem``, unique; and what is left out or cannot be listed.
 
-    ``exclude`` names sounds to leave out by patterns as a shell has, ``*bell*``, in upper or lower
-    case, of ``class/path below it``. Raises `DatasetError` for a source that is no folder, for a
-    pattern that matches nothing, and where no sound is left.
+    ``exclude`` names sounds to leave out by patterns as a shell has, in upper or lower case, of
+    their class and path: ``*bell*``, ``Rain/*``, and ``*/Rain/*`` at any depth. Raises
+    `DatasetError` for a source that is no folder, for a pattern that matches nothing, and where no
+    sound is left.
     """
     found: dict[Path, str] = {}
     errors: list[AudioError] = []
-    taken: set[Path] = set()
+    taken: dict[Path, Path] = {}
     names: set[str] = set()
     unused = list(dict.fromkeys(exclude))
     # Not resolved, as a link's own name is the class; but "." has none.
     for source in (Path(os.path.abspath(path)) for path in sources):
         if not source.is_dir():
-            raise DatasetError(source, ["no such folder"], "Name a folder of sounds.")
+            what = "is a file, expected a folder" if source.exists() else "no such folder"
+            raise DatasetError(source, [what], "Name a folder of sounds.")
         for path in sorted(map(Path, audio_files(source, errors))):
             stem = path.with_suffix("")
             if stem in taken:
-                errors.append(AudioError(path, "differs from another file in its suffix alone"))
+                if taken[stem] != path:  # else one source lies in another
+                    errors.append(AudioError(path, "differs from another file in its suffix alone"))
                 continue
-            taken.add(stem)
+            taken[stem] = path
             first, *others = stem.relative_to(source).parts
             sound_class = first if others else source.name
             below = "/".join([sound_class, *(others or [first])]) + path.suffix
@@ -44,15 +47,18 @@ def library_sounds(
             found[path] = _name(sound_class, "__".join(others or [first]), names)
     if unused:
         problems = [f"exclude: no sound matches {pattern!r}" for pattern in unused]
-        raise DatasetError(sources[0], problems, "Patterns look like '*bell*' or '*/Rain/*'.")
+        raise DatasetError(sources[0], problems, "Patterns look like '*bell*' or 'Rain/*'.")
     if not found:
-        what = "no sounds in it" if not taken else "every sound in it is excluded"
-        raise DatasetError(sources[0], [what, *map(str, errors)], "Name a folder of sounds.")
+        what = "every sound in it is excluded" if taken else "no sounds in it"
+        remedy = "Exclude less." if taken else "Name a folder of sounds."
+        raise DatasetError(sources[0], [what, *map(str, errors)], remedy)
     return found, errors
 
 
 def _matches(path: str, pattern: str) -> bool:
-    return fnmatchcase(path.casefold(), pattern.casefold())
+    # With the slash before it, too, so that "*/rain/*" means a class as well as a folder in one.
+    wanted = pattern.casefold()
+    return any(fnmatchcase(name, wanted) for name in (path.casefold(), f"/{path.casefold()}"))
 
 
 def _name(sound_class: str, stem: str, names: set[str]) -> str:

@@ -40,13 +40,13 @@ def imitate(
         take: people do not imitate a sound twice in the same way.
         grains: of recorded voices, to be pieced together instead of singing.
 
-    Returns float32 at the same rate, 0.1 to about 20 s long and mostly shorter than the speaker's
-    patience, peak at most 0.95; silence gives the faint hiss of the room. Raises ``ValueError``
-    naming every fault of the arguments.
+    Returns float32 at the same rate, 0.1 to about 20 s long and seldom much longer than the
+    speaker's patience, peak at most 0.95; silence gives the faint hiss of the room. Raises
+    ``ValueError`` naming every fault of the arguments.
     """
     if isinstance(speaker, (int, np.integer)) and not isinstance(speaker, bool) and speaker >= 0:
         speaker = Speaker.random(int(speaker))
-    sound = _checked(waveform, sample_rate, speaker, take)
+    sound = _checked(waveform, sample_rate, speaker, take, grains)
     rng = np.random.default_rng([speaker.seed, take, _number_of(sound)])
     peak = float(np.abs(sound).max())
     heard = hearing.track(_resample(sound / max(peak, 1e-4), sample_rate, hearing.RATE))
@@ -73,10 +73,12 @@ def _finished(sung: np.ndarray, peak: float, sample_rate: int, speaker: Speaker,
     return (voice * np.minimum(edge, edge[::-1]).clip(0, 1)).clip(-0.95, 0.95).astype(np.float32)
 
 
-def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker, take: int) -> np.ndarray:
+def _checked(
+    waveform: np.ndarray, sample_rate: int, speaker: Speaker, take: int, grains: VoiceGrains | None
+) -> np.ndarray:
     faults, dtype = [], getattr(waveform, "dtype", type(waveform).__name__)
     if getattr(dtype, "kind", "") != "f" or waveform.ndim != 1:
-        dtype = f"{dtype} {getattr(waveform, 'shape', '')}"
+        dtype = f"{dtype} {getattr(waveform, 'shape', '')}".strip()
         faults.append(f"waveform is {dtype}; expected an array of floats, shape (samples,)")
     elif not (np.abs(waveform) <= np.finfo(np.float32).max).all():  # NaN is not, either
         faults.append("waveform holds values that are NaN or infinite; expected finite ones")
@@ -85,11 +87,11 @@ def _checked(waveform: np.ndarray, sample_rate: int, speaker: Speaker, take: int
     elif not faults and not 0.05 <= (seconds := len(waveform) / sample_rate) <= 15:
         faults.append(f"waveform lasts {seconds:.3f} s; expected 0.05 to 15 s: pad or crop it")
     if not isinstance(speaker, Speaker):
-        faults.append(
-            f"speaker is a {type(speaker).__name__}; expected a Speaker or a number from 0 up"
-        )
+        faults.append(f"speaker is {speaker!r}; expected a Speaker or a whole number from 0 up")
     if not isinstance(take, (int, np.integer)) or take < 0:
         faults.append(f"take is {take!r}; expected a whole number from 0 up")
+    if grains is not None and not isinstance(grains, VoiceGrains):
+        faults.append(f"grains is {grains!r}; expected what VoiceGrains.from_folder returns")
     if faults:
         raise ValueError("cannot imitate: " + "; ".join(faults))
     return np.ascontiguousarray(waveform, dtype=np.float32)
