@@ -104,7 +104,8 @@ def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Capti
     """
     rows = -(-len(log_mels) // columns)
     top = max(0.5, *(float(np.quantile(log_mel, 0.999)) for log_mel in log_mels.values()))
-    figure, axes = new_figure(rows, columns, (3.6 * columns, 2.1 * rows))
+    width = min(3.6, 13 / columns)  # inches; a wider page is shrunk until nobody can read it
+    figure, axes = new_figure(rows, columns, (width * columns, 2.1 * rows))
     for one, (title, log_mel) in zip(axes.flat, log_mels.items(), strict=False):
         draw_log_mel(one, log_mel, top=top)
         one.set_title(title, fontsize=9)
@@ -112,6 +113,7 @@ def plot_log_mels(log_mels: Mapping[str, np.ndarray], columns: int = 3) -> Capti
         longest = max(one.get_xlim()[1] for one in row if one.has_data())
         for one in row:
             one.set_xlim(0, longest)
+            one.locator_params(axis="x", nbins=4)
     for one in axes[:-1].flat:
         one.set_xlabel("")
     for one in axes[:, 1:].flat:
