@@ -49,7 +49,7 @@ def coarse_folds(
     """
     if folds_folder is not None:
         return read_folds(folds_folder, dataset)
-    return category_folds(dataset, folds=min(10, dataset.queries["class"].nunique()))
+    return category_folds(dataset, _number_of_folds(dataset))
 
 
 def run_coarse(system: QVIMModel, folds: Sequence[Fold]) -> pd.DataFrame:
@@ -189,5 +189,8 @@ def _tested_classes(dataset: RetrievalDataset, folds_folder: Path | None) -> lis
     """The classes that each of `coarse_folds` tests; one imitation of a class is enough here."""
     if folds_folder is not None:
         return [{*test.queries["class"]} for _, _, test in read_folds(folds_folder, dataset)]
-    folds = min(10, dataset.queries["class"].nunique())
-    return [{*concepts} for concepts in concepts_to_test(dataset, folds)]
+    return [{*some} for some in concepts_to_test(dataset, _number_of_folds(dataset))]
+
+
+def _number_of_folds(dataset: RetrievalDataset) -> int:
+    return min(10, dataset.queries["class"].nunique())

@@ -73,10 +73,11 @@ def imitate_sounds(
     files, unlisted = library_sounds(sources, exclude)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
     made = {"takes": takes, "versions": versions, "seed": seed, "mosaic": mosaic if voices else 0}
-    if (known := _record_in(folder).get("recipe")) == recipe:
+    there = _record_in(folder)
+    if there.get("recipe") == recipe:
         return read_qvim_dev(folder)
-    if known:
-        problems = _differences(_record_in(folder).get("settings", {}), made)
+    if there.get("recipe"):
+        problems = _differences(there.get("settings", {}), made)
         raise DatasetError(folder, problems, "Choose another folder, or delete this one.")
     with built_beside(folder, lambda f: _record_in(f).get("recipe") == recipe, is_free) as workshop:
         settings = takes, versions, seed, str(workshop), mosaic

@@ -38,13 +38,14 @@ def library_sounds(
                     errors.append(AudioError(path, "differs from another file in its suffix alone"))
                 continue
             taken[stem] = path
-            first, *others = stem.relative_to(source).parts
-            sound_class = first if others else source.name
-            below = "/".join([sound_class, *(others or [first])]) + path.suffix
+            sound_class, *rest = stem.relative_to(source).parts
+            if not rest:  # it lies beside the folders
+                sound_class, rest = source.name, [sound_class]
+            below = "/".join([sound_class, *rest]) + path.suffix
             if matching := [pattern for pattern in exclude if _matches(below, pattern)]:
                 unused = [pattern for pattern in unused if pattern not in matching]
                 continue
-            found[path] = _name(sound_class, "__".join(others or [first]), names)
+            found[path] = _name(sound_class, "__".join(rest), names)
     if unused:
         problems = [f"exclude: no sound matches {pattern!r}" for pattern in unused]
         raise DatasetError(sources[0], problems, "Patterns look like '*bell*' or 'Rain/*'.")
