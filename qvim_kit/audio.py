@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qvim_kit.wording import counted
+
 if TYPE_CHECKING:
     import soundfile
 
@@ -52,9 +54,8 @@ class AudioErrors(AudioError):
 
     def __init__(self, errors: list[AudioError]):
         listing = "".join(f"\n  {error}" for error in errors)
-        ValueError.__init__(self, f"{len(errors)} audio file(s) cannot be used:{listing}")
-        self.errors = errors
-        self.path, self.reason = errors[0].path, errors[0].reason
+        ValueError.__init__(self, f"{counted(len(errors), 'audio file')} cannot be used:{listing}")
+        self.errors, self.path, self.reason = errors, errors[0].path, errors[0].reason
 
     def __reduce__(self):
         return type(self), (self.errors,)

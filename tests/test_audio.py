@@ -221,7 +221,7 @@ def test_fit():
 def test_errors_survive_a_worker_process():
     errors = AudioErrors([AudioError("a.wav", "is empty"), AudioError("b.wav", "is text")])
     again = pickle.loads(pickle.dumps(errors))
-    assert str(again) == str(errors) and "2 audio file(s)" in str(again)
+    assert str(again) == str(errors) and "2 audio files cannot" in str(again)
     assert (again.path, again.reason) == ("a.wav", "is empty")  # who expects one error gets one
     assert [error.path for error in again.errors] == ["a.wav", "b.wav"]
 

@@ -193,7 +193,7 @@ def test_linked_folders_are_imitated_and_what_cannot_be_listed_is_recorded(libra
 def test_what_was_made_otherwise_is_said(library, tmp_path):
     imitate_sounds(library, tmp_path / "out", takes=1)
     with pytest.raises(DatasetError, match="with takes 1, asked for are 2") as error:
-        imitate_sounds(library, tmp_path / "out", takes=2, mosaic=0.3)  # which no voices use
+        imitate_sounds(library, tmp_path / "out", takes=2)
     assert len(error.value.problems) == 1
     tone(library / "more.wav")
     with pytest.raises(DatasetError, match="of other sounds, or by another version"):

@@ -229,8 +229,8 @@ def test_vocalsketch_lists_all_that_is_wrong(tmp_path):
     ):
         read_vocalsketch(tmp_path)
     assert caught.value.problems == [
-        "label 'guitar' fits guitar.wav and guitar_playing.wav: 1 imitation(s) do not say which "
-        "of them they imitate",
+        "label 'guitar' fits guitar.wav and guitar_playing.wav; 1 imitation does not say which "
+        "of them is meant",
         "missing sound_recordings/bass_bowed.wav",
         "vocal_imitations/included/ufo - 91.wav has no recording with label 'ufo'",
         "missing vocal_imitations/included/camera - 92.wav",

@@ -297,7 +297,7 @@ def test_submodules_stay_empty(repository, tmp_path, monkeypatch):
 
 def test_files_in_lfs_are_told(repository, tmp_path):
     origin, commits = repository
-    with pytest.warns(UserWarning, match="1 file.s. are in Git LFS, such as big.pt"):
+    with pytest.warns(UserWarning, match="of 1 file in Git LFS, such as big.pt"):
         clone(origin.as_uri(), tmp_path / "code", "odd", commits["lfs"], _allow_local=True)
 
 

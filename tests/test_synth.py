@@ -251,7 +251,8 @@ def test_all_faults_are_named_at_once():
 
 @pytest.mark.parametrize(
     "field", [{"tempo": np.nan}, {"room_s": -1.0}, {"seed": -1}, {"tract_length_cm": "long"},
-              {"pitch_low_hz": 500.0}, {"tract_length_cm": 0.0}, {"breathiness": np.inf}],
+              {"pitch_low_hz": 500.0}, {"tract_length_cm": 0.0}, {"breathiness": np.inf},
+              {"clicks": 1.2}],
 )  # fmt: skip
 def test_impossible_speakers_are_refused(field):
     with pytest.raises(ValueError, match="expected"):

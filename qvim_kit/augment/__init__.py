@@ -22,6 +22,7 @@ from qvim_kit.augment.spectrogram import (
 from qvim_kit.augment.speed import PitchShift, Speed, TimeStretch
 from qvim_kit.augment.waveform import AddNoise, FrameCorruption, Gain, LowPass, Roll, Silence
 from qvim_kit.features import LogMel
+from qvim_kit.wording import counted
 
 __all__ = [
     "AddNoise",
@@ -92,8 +93,8 @@ class one_of(Compose):  # in lower case, as it is used like a function
             or not any(self.weights)
         ):
             raise ValueError(
-                f"one_of: found {count} augmentation(s) and weights {self.weights}, expected at "
-                "least one, and for each a weight of 0 or more that are not all 0"
+                f"one_of: found {counted(count, 'augmentation')} and weights {self.weights}, "
+                "expected at least one, and for each a weight of 0 or more that are not all 0"
             )
 
     def __call__(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

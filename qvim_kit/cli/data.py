@@ -85,8 +85,6 @@ def _data_fetch(options: argparse.Namespace) -> None:
 def _data_imitate(options: argparse.Namespace) -> None:
     from qvim_kit.datasets.imitated import imitate_sounds
 
-    if options.mosaic is not None and options.voices is None:
-        raise ValueError("--mosaic: a share of the takes from --voices; name a folder of voices")
     dataset = imitate_sounds(
         options.sources,
         options.output,
@@ -94,7 +92,7 @@ def _data_imitate(options: argparse.Namespace) -> None:
         versions=options.versions,
         seed=options.seed,
         voices=options.voices,
-        mosaic=0.5 if options.mosaic is None else options.mosaic,
+        mosaic=options.mosaic,
         workers=options.workers,
         exclude=options.exclude,
     )

@@ -34,7 +34,7 @@ def imitate_sounds(
     versions: int = 1,
     seed: int = 0,
     voices: str | os.PathLike | None = None,
-    mosaic: float = 0.5,
+    mosaic: float | None = None,
     workers: int = 1,
     exclude: str | Sequence[str] = (),
 ) -> RetrievalDataset:
@@ -55,7 +55,8 @@ def imitate_sounds(
             `versions`): a small library then teaches more than its own sounds.
         seed: of the speakers, ``synth.Speaker.random`` of 1 000 to 101 000 + 1 000 000 · seed.
         voices: recordings of 0.3 s or longer of several speakers, as `synth.VoiceGrains` reads
-            them; a share ``mosaic`` of the takes is then pieced together from their grains.
+            them; a share of the takes is then pieced together from their grains.
+        mosaic: that share, one half if left out.
         workers: processes.
         exclude: patterns, as a shell has, of sounds to leave out: those that you will test on,
             ``"*bell*"`` (see `library_sounds`).
@@ -65,14 +66,15 @@ def imitate_sounds(
     """
     from tqdm.auto import tqdm
 
-    _check(takes, versions, seed, mosaic, workers)
+    _check(takes, versions, seed, mosaic, workers, voices)
+    mosaic = 0.0 if voices is None else 0.5 if mosaic is None else mosaic
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     exclude = [exclude] if isinstance(exclude, str) else list(exclude)
     folder = Path(os.path.abspath(folder))
     _require_outside(folder, sources)
     files, unlisted = library_sounds(sources, exclude)
     recipe = _recipe(files, takes, versions, seed, voices, mosaic)
-    made = {"takes": takes, "versions": versions, "seed": seed, "mosaic": mosaic if voices else 0}
+    made = {"takes": takes, "versions": versions, "seed": seed, "mosaic": mosaic}
     there = _record_in(folder)
     if there.get("recipe") == recipe:
         return read_qvim_dev(folder)
@@ -90,7 +92,7 @@ def imitate_sounds(
     return read_qvim_dev(folder)
 
 
-def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) -> None:
+def _check(takes, versions, seed, mosaic, workers, voices) -> None:
     least = {"takes": (takes, 1), "versions": (versions, 1)}
     least |= {"seed": (seed, 0), "workers": (workers, 1)}
     problems = [
@@ -98,8 +100,10 @@ def _check(takes: int, versions: int, seed: int, mosaic: float, workers: int) ->
         for name, (value, lowest) in least.items()
         if not isinstance(value, int) or value < lowest
     ]
-    if not 0 <= mosaic <= 1:
+    if mosaic is not None and not 0 <= mosaic <= 1:
         problems.append(f"mosaic: found {mosaic!r}, expected a share from 0 to 1")
+    elif mosaic is not None and voices is None:
+        problems.append("mosaic: a share of the takes from voices; name a folder of voices")
     if problems:
         raise ValueError("; ".join(problems))
 
@@ -131,7 +135,7 @@ def _differences(there: dict, asked: dict) -> list[str]:
 
 def _recipe(files: dict[Path, str], takes, versions, seed, voices, mosaic) -> str:
     """Changes with whatever the data set is made from."""
-    digest = hashlib.sha256(f"{takes} {versions} {seed} {bool(voices) and mosaic}".encode())
+    digest = hashlib.sha256(f"{takes} {versions} {seed} {mosaic}".encode())
     spoken = [Path(path) for path in audio_files(voices, [])] if voices else []
     for path in [*files, *spoken]:
         status = path.stat()

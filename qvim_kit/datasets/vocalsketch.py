@@ -10,6 +10,7 @@ import pandas as pd
 
 from qvim_kit.datasets.listings import AudioFolder, key_of, read_rows, require, settle, unique_ids
 from qvim_kit.datasets.tables import ITEM_COLUMNS, QUERY_COLUMNS, DatasetError, RetrievalDataset
+from qvim_kit.wording import counted
 
 Row = dict[str, str]
 
@@ -145,8 +146,8 @@ class _Recordings:
     def problems(self) -> list[str]:
         """One line for each label that was not enough."""
         return [
-            f"label {label!r} fits {' and '.join(self.by_label[label])}: {count} imitation(s) do "
-            "not say which of them they imitate"
+            f"label {label!r} fits {' and '.join(self.by_label[label])}; "
+            f"{counted(count, 'imitation does', 'imitations do')} not say which of them is meant"
             for label, count in self.unclear.items()
         ]
 

@@ -22,6 +22,7 @@ from qvim_kit.downloads.members import ArchiveError, Member, clash, name_problem
 from qvim_kit.downloads.safety import move_into, staging
 from qvim_kit.downloads.tarballs import check_end, open_tar
 from qvim_kit.downloads.zipped import Zip
+from qvim_kit.wording import counted
 
 SUFFIXES = {".zip": "zip", ".tar": "tar", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz"}
 SUFFIXES |= {".7z": "7z"}
@@ -187,7 +188,8 @@ def _refuse(archive: Path, problems: list[tuple[str, str]]) -> None:
         shown = "".join(f"\n  {name!r}: {reason}" for name, reason in problems[:10])
         more = f"\n  … and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise ArchiveError(
-            f"{archive}: refused for {len(problems)} member(s); nothing was unpacked.{shown}{more}"
+            f"{archive}: refused for {counted(len(problems), 'member')}; nothing was unpacked."
+            f"{shown}{more}"
         )
 
 

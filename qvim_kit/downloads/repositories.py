@@ -11,6 +11,7 @@ from pathlib import Path
 from qvim_kit.downloads.failures import DownloadError, in_words, offline
 from qvim_kit.downloads.git_alone import GitError, run_git
 from qvim_kit.downloads.safety import branch_problem, move, staging, url_problem
+from qvim_kit.wording import counted
 
 BYTE_CODE = re.compile(r"(.*/)?__pycache__/[^/]+\.pyc")
 LINK, SUBMODULE = "120000", "160000"  # modes in git's index
@@ -84,8 +85,8 @@ def clone_commit(stage: Path, url: str, branch: str, commit: str, protocols: str
     pointers = [name for name in check_clone(folder, commit) if _is_pointer(folder / name)]
     if pointers:
         warnings.warn(
-            f"{url}: {len(pointers)} file(s) are in Git LFS, such as {pointers[0]}; only their "
-            "pointers were cloned. Download those that you need with wget_download",
+            f"{url}: only pointers were cloned of {counted(len(pointers), 'file')} in Git LFS, "
+            f"such as {pointers[0]}. Download those that you need with wget_download",
             stacklevel=4,
         )
 
@@ -112,7 +113,7 @@ def check_clone(folder: Path, commit: str) -> list[str]:
         entries = [entry.split("\t", 1) for entry in _names(folder, own, "--stage")]
         index = {name: (entry.split()[0], entry.split()[1]) for entry, name in entries}
         if changed := _changed(folder, own, index) + _led_astray(folder, index):
-            count = f"{len(changed)} changed or added file(s)"
+            count = counted(len(changed), "changed or added file")
             raise OSError(f"{folder} holds {count}: {', '.join(changed[:5])}")
     return list(index)
 

@@ -19,6 +19,7 @@ from qvim_kit.downloads.locks import locked
 from qvim_kit.downloads.safety import staging
 from qvim_kit.downloads.zenodo import Remote, address, record_files
 from qvim_kit.paths import data_folder
+from qvim_kit.wording import counted
 
 
 def fetch_dataset(
@@ -63,7 +64,7 @@ def fetch_dataset(
         problems = manifests.check_folder(folder, verify)
         if problems and not _adopt(source, folder):
             if manifests.read_manifest(folder):
-                print(f"{folder}: {len(problems)} file(s) damaged, such as: {problems[0]}")
+                print(f"{folder}: {counted(len(problems), 'file')} damaged, such as: {problems[0]}")
             _renew(source, folder, verify, keep_archives)
     return folder
 

@@ -50,10 +50,13 @@ class Speaker:
         pitches = 0 < self.pitch_low_hz < self.pitch_high_hz <= self.falsetto_hz
         measures = (self.tract_length_cm, self.tempo, self.patience_s, self.syllables_hz)
         glottis = 0.01 <= self.closing <= 0.6
-        if not pitches or not all(measures) or not glottis or self.microphone_hz < 1000:
+        habits = (self.whistles, self.clicks, self.trills, self.hums, self.plosives)
+        able = pitches and all(measures) and glottis and max(habits) <= 1
+        if not able or self.microphone_hz < 1000:
             raise ValueError(
                 f"{self}: expected 0 < low < high <= falsetto pitch; tract, tempo, patience and "
-                "syllables above 0; closing from .01 to .6; a microphone that reaches 1000 Hz"
+                "syllables above 0; closing from .01 to .6; whistles, clicks, trills, hums "
+                "and plosives up to 1; a microphone that reaches 1000 Hz"
             )
 
     @classmethod
