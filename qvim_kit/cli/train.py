@@ -66,6 +66,8 @@ def _train(options: argparse.Namespace) -> int:
 
     parts = train, validation, test = _parts(options)
     print("\n".join(repr(part) for part in parts if part is not None))
+    if few := _too_few(validation, test):
+        print(few, flush=True)
     preset = {**VOICE_PRESETS, **LANGUAGE_PRESETS}[options.preset](**made)
     changes = {"epochs": options.epochs, "batch_size": options.batch_size}
     changes |= {"resume": options.resume or None, "overwrite": options.overwrite or None}
@@ -81,8 +83,6 @@ def _train(options: argparse.Namespace) -> int:
     result.save(options.output / "model", {"training_data": train.name})
     print(result.history.to_string(index=False))
     print(_results(result, test))
-    if few := _too_few(validation, test):
-        print(few)
     print(f"saved in {options.output / 'model'}")
     return 0
 
