@@ -43,20 +43,27 @@ def variants() -> dict[str, tuple[Preset, str]]:
     def changed(**settings: object) -> Preset:
         return replace(base, settings={**base.settings, **settings})
 
-    light = augment.Recipe(augment.Compose([augment.Roll(max_fraction=0.1), augment.Gain(6)]))
-    recipe = base.settings["augment_items"]
-    masks = [recipe.spectrogram, augment.FrequencyMask(8), augment.TimeMask(40)]
-    heavy = replace(recipe, spectrogram=augment.Compose(masks), mel_jitter=augment.MelJitter())
+    bands = [augment.LowPass(p=0.5), augment.AddNoise(amplitude=(0.0003, 0.005), p=0.3)]
+    masks = [augment.FrequencyMixStyle(alpha=0.4, p=0.3), augment.FrequencyMask(8)]
+    heavy = replace(
+        base.settings["augment_items"],
+        waveform=augment.Compose([*bands, base.settings["augment_items"].waveform]),
+        spectrogram=augment.Compose([*masks, augment.TimeMask(40)]),
+        mel_jitter=augment.MelJitter(),
+    )
     return {
-        "two towers, masked, both voices": (base, "both"),
+        "one tower, masked, light augmentation, both voices": (base, "both"),
         "without the mask": (changed(labels=None), "both"),
-        "one tower": (replace(base, shared=True), "both"),
-        "light augmentation": (changed(augment_queries=light, augment_items=light), "both"),
+        "two towers": (replace(base, shared=False), "both"),
+        "batch norms that adapt": (replace(base, freeze_statistics=False), "both"),
+        "two towers, batch norms that adapt": (
+            replace(base, shared=False, freeze_statistics=False), "both",
+        ),
         "heavy augmentation": (changed(augment_queries=heavy, augment_items=heavy), "both"),
         "the singing voice alone": (base, "sung"),
         "recorded grains alone": (base, "pieced"),
         "both voices, changed sounds too": (base, "varied"),
-    }
+    }  # fmt: skip
 
 
 def trained(

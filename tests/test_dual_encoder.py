@@ -113,6 +113,18 @@ def test_a_frozen_trunk_keeps_weights_and_statistics(encoder, waveforms):
     assert all(m.training for m in free.modules())
 
 
+def test_statistics_may_be_kept_while_all_else_is_trained(encoder, waveforms):
+    model = DualEncoder(encoder, shared=True, freeze_statistics=True).train()
+    before = copy.deepcopy(model.state_dict())
+    train_step(model, waveforms)
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    statistics = {name for name in before if "running_" in name or "num_batches" in name}
+    assert statistics and not changed & statistics
+    assert {f"query_tower.trunk.features.16.{n}" for n in ("0.weight", "1.bias")} <= changed
+    # What training computes is what evaluation does: no batch has statistics of its own.
+    torch.testing.assert_close(model(waveforms, waveforms), model.eval()(waveforms, waveforms))
+
+
 def test_half_precision_is_for_the_towers_only(encoder, waveforms):
     model, seen = DualEncoder(encoder).eval(), []
     hook = model.query_tower.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -152,6 +164,7 @@ def test_side_and_shape_are_checked(encoder):
 @pytest.mark.parametrize("projection", [None, 8])
 def test_saves_and_loads(encoder, waveforms, tmp_path, shared, projection):
     options = {"shared": shared, "projection": projection, "freeze_trunk": shared}
+    options["freeze_statistics"] = not shared
     front_end = LogMel(16_000, 64, 50, 7_000)
     model = DualEncoder(encoder, front_end=front_end, duration=2.5, **options)
     model = apart(model).to(memory_format=torch.channels_last)
@@ -163,6 +176,7 @@ def test_saves_and_loads(encoder, waveforms, tmp_path, shared, projection):
     assert not any(module.training for module in loaded.modules())
     assert (loaded.duration, loaded.sample_rate, loaded.shared) == (2.5, 16_000, shared)
     assert str(loaded.front_end) == str(front_end) and loaded.freeze_trunk == shared
+    assert loaded.freeze_statistics is not shared
     assert (loaded.query_tower is loaded.item_tower) == shared
     for found, expected in zip(
         embeddings(loaded, waveforms), embeddings(model, waveforms), strict=True

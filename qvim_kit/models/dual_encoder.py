@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 import qvim_kit
 from qvim_kit.features import LogMel
@@ -32,40 +31,9 @@ from qvim_kit.models.storage import (
     read_weights,
     write_model,
 )
+from qvim_kit.models.tower import Tower
 
 FRONT_END = ("sample_rate", "mels", "fmin", "fmax")
-
-
-class Tower(nn.Module):
-    """The convolutions of a MobileNet and, if wanted, a linear layer on their embedding.
-
-    The layer has no bias: where only it is trained, similarity is a bilinear form of the trunk's
-    embeddings. The classifier is left out, as no similarity depends on it.
-
-    Shape: (batch, mels, frames) → unit rows (batch, dim), at least single precision.
-    """
-
-    def __init__(self, encoder: MobileNet, projection: int | None, frozen: bool):
-        super().__init__()
-        self.trunk = copy.deepcopy(encoder).requires_grad_(not frozen)
-        self.trunk.classifier = nn.Sequential()
-        self.projection = (
-            nn.Identity() if projection is None else nn.Linear(encoder.dim, projection, bias=False)
-        )
-        self.frozen = frozen
-        self.train()  # whatever the encoder was in
-
-    def train(self, mode: bool = True) -> Tower:
-        """As for any module, but the batch norms of a frozen trunk keep what they know."""
-        super().train(mode)
-        if self.frozen:
-            self.trunk.eval()
-        return self
-
-    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
-        _, embeddings = self.trunk(log_mel[:, None])
-        embeddings = self.projection(embeddings)
-        return F.normalize(embeddings.to(torch.promote_types(embeddings.dtype, torch.float32)))
 
 
 class DualEncoder(nn.Module):
@@ -78,6 +46,9 @@ class DualEncoder(nn.Module):
             left out.
         freeze_trunk: train nothing below the projection: no gradients, and batch norms stay in
             evaluation mode.
+        freeze_statistics: train the trunk, but let its batch norms keep the encoder's means and
+            variances. They would else learn from queries and items in turn, one batch of each,
+            and use in evaluation what fits neither; matters most with a shared tower.
         front_end: waveform → log-mel, the default `LogMel` if left out. A subclass should do in
             evaluation mode what LogMel does, which is what a saved model is loaded with.
         duration: of the clips that the towers are trained for, s; others work.
@@ -102,6 +73,7 @@ class DualEncoder(nn.Module):
         shared: bool = False,
         projection: int | None = None,
         freeze_trunk: bool = False,
+        freeze_statistics: bool = False,
         front_end: LogMel | None = None,
         duration: float = 10.0,
         prepared: bool = False,
@@ -121,9 +93,10 @@ class DualEncoder(nn.Module):
             )
         self.front_end, self.sample_rate, self.duration = front_end, front_end.sample_rate, duration
         self.prepared = prepared
-        self.shared, self.freeze_trunk, self.width = shared, freeze_trunk, encoder.width
+        self.shared, self.width = shared, encoder.width
+        self.freeze_trunk, self.freeze_statistics = freeze_trunk, freeze_statistics
         self.dim = encoder.dim if projection is None else projection
-        self.query_tower = Tower(encoder, projection, freeze_trunk)
+        self.query_tower = Tower(encoder, projection, freeze_trunk, freeze_statistics)
         self.item_tower = self.query_tower if shared else copy.deepcopy(self.query_tower)
         self.card: dict[str, Any] = {}
 
@@ -185,6 +158,7 @@ class DualEncoder(nn.Module):
             "shared": self.shared,
             "projection": self.dim if isinstance(head, nn.Linear) else None,
             "freeze_trunk": self.freeze_trunk,
+            "freeze_statistics": self.freeze_statistics,
             "dim": self.dim,
             "front_end": {"name": "LogMel", **front_end},
             "duration": self.duration,
@@ -234,7 +208,8 @@ class DualEncoder(nn.Module):
     @classmethod
     def _from_card(cls, card: dict[str, Any], front_end: LogMel) -> DualEncoder:
         options = {key: card[key] for key in ("shared", "projection", "freeze_trunk", "duration")}
-        options["prepared"] = card.get("prepared", False)  # older cards do not say it
+        for key in ("prepared", "freeze_statistics"):
+            options[key] = card.get(key, False)  # older cards do not say it
         return cls(MobileNet(card["architecture"]["width"]), front_end=front_end, **options)
 
 

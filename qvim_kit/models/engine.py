@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from qvim_kit.models.dual_encoder import Tower
 from qvim_kit.models.graphs import (
     Embedding,
     evaluating,
@@ -29,6 +28,7 @@ from qvim_kit.models.graphs import (
     store_graph,
 )
 from qvim_kit.models.mobilenet import MobileNet
+from qvim_kit.models.tower import Tower
 
 Run = Callable[[torch.Tensor], np.ndarray]
 

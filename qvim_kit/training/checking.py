@@ -152,7 +152,7 @@ def settings_of(
 
 def parts_of(model: Any, train: RetrievalDataset, validation: RetrievalDataset) -> dict[str, str]:
     """The architecture of a model, and which pairs it learns from and is chosen by, as text."""
-    named = ("width", "shared", "projection", "freeze_trunk", "prepared")
+    named = ("width", "shared", "projection", "freeze_trunk", "freeze_statistics", "prepared")
     built = {name: getattr(model, name) for name in named if hasattr(model, name)}
     built["dim"] = getattr(model, "dim", None)
     architecture = ", ".join(f"{name} {value}" for name, value in built.items())
