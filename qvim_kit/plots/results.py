@@ -97,7 +97,7 @@ def plot_history(
     if random is not None:
         right.axhline(random, color=GREY, linestyle=":", label="random (validation)")
         right.legend(frameon=False)
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.05 * right.dataLim.y1 if len(history) else None)  # the highest, whole
     return figure.captioned(
         "Left: what training lowers. Right: what counts, on sounds that it does not learn from; "
         "dashed: the best epoch, whose weights are kept.",
