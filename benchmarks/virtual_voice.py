@@ -6,15 +6,17 @@
     python benchmarks/virtual_voice.py sung pieced varied --hold-out CLASS… [-o runs/sweep]
 
 SOUNDS, VOICES, PATTERN and CLASS are as in the card's two commands of the training. Every variant
-starts from mn04_as and takes equally many steps of the preset virtual-voice, but for what its name
-says. Each is measured on two imitations by either voice of every held-out sound, which no variant
-has heard; intervals are drawn over sounds. A run that is in the output folder is not done again.
-Two cores take about five minutes a variant.
+starts from mn04_as and takes equally many steps of the preset virtual-voice; each but the first
+changes of it what its name says, and nothing else. Each is measured on two imitations by either
+voice of every held-out sound, which no variant has heard; intervals are drawn over sounds. The same
+run is not done again. Two cores take about five minutes a variant.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +116,10 @@ def main() -> None:
     }
     for number, (name, (preset, voice)) in enumerate(variants().items()):
         words = name.replace(" ", "-").replace(",", "")
-        folder = options.output / f"{number}-{words}-{options.steps}-steps"
+        # Another preset or other data are another run.
+        told = f"{preset} {voice} {options.steps} {train[voice].fingerprint()}"
+        digest = hashlib.sha256(re.sub(r" at 0x\w+", "", told).encode()).hexdigest()[:8]
+        folder = options.output / f"{number}-{words}-{options.steps}-steps-{digest}"
         rows[name] = measured(
             lambda p=preset, v=voice, f=folder: trained(
                 p, train[v], tests["MRR, sung"], f, options.steps

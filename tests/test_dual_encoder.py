@@ -125,6 +125,18 @@ def test_statistics_may_be_kept_while_all_else_is_trained(encoder, waveforms):
     torch.testing.assert_close(model(waveforms, waveforms), model.eval()(waveforms, waveforms))
 
 
+def test_cards_that_do_not_know_of_statistics(encoder, tmp_path):
+    folder = DualEncoder(encoder, freeze_statistics=True).save_pretrained(tmp_path)
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["freeze_statistics"] = "no"
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="freeze_statistics: found 'no', expected true or"):
+        DualEncoder.from_pretrained(folder)
+    del card["freeze_statistics"]
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert DualEncoder.from_pretrained(folder).freeze_statistics is False
+
+
 def test_half_precision_is_for_the_towers_only(encoder, waveforms):
     model, seen = DualEncoder(encoder).eval(), []
     hook = model.query_tower.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

@@ -208,7 +208,10 @@ def test_imitations_are_not_put_among_the_sounds(library, tmp_path):
 
 def test_a_share_of_voices_without_voices_is_refused(library, capsys, tmp_path):
     command = ["data", "imitate", str(library), "-o", str(tmp_path / "out"), "--mosaic", "0.7"]
-    assert main(command) == 1 and "name a folder of voices" in capsys.readouterr().err
+    assert main(command) == 1
+    assert "mosaic: found 0.7 without voices, expected" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="without voices"):
+        imitate_sounds(library, tmp_path / "out", mosaic=0.7)
 
 
 def test_excluded_sounds_are_not_imitated(library, tmp_path):

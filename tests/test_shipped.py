@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import qvim_kit
 from qvim_kit.effects import CLASSES
 from qvim_kit.models.dual_encoder import DualEncoder
 
@@ -59,3 +60,17 @@ def test_no_class_of_the_mini_data_set_was_imitated(card):
     words = {re.sub(r"[^a-z]", "", pattern.casefold()) for pattern in patterns}
     for name in set(CLASSES) - {"Siren"}:  # no sound is called so
         assert any(name.casefold().rstrip("s").endswith(word.rstrip("s")) for word in words), name
+
+
+def test_readme_and_card_say_the_same_of_people(card):
+    """And the gain that is not shown is not hidden: the mean over imitations stands there, too."""
+    text = README.read_text(encoding="utf-8")
+    numbers = re.findall(r"\.\d{3}(?: \(\.\d{3} – \.\d{3}\))?", card["limits"])
+    assert len(numbers) == 4 and all(number in text for number in numbers)
+    assert f"averaged over imitations {' and '.join(numbers[2:])}" in card["limits"]
+
+
+def test_its_size_is_as_told():
+    weights = next(Path(qvim_kit.__file__).parent.glob("weights/qvim-mn04.safetensors"))
+    size = weights.stat().st_size / 1e6
+    assert f"({size:.0f} MB, `EncoderSystem" in README.read_text(encoding="utf-8") and size < 5

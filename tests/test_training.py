@@ -326,6 +326,12 @@ def test_the_model_of_an_interrupted_run_goes_on(run):
     assert differing(run("stopped", model, epochs=3, resume=True).model, whole.model) == []
 
 
+def test_resuming_with_free_statistics_is_refused(run):
+    run("frozen", new_model(freeze_statistics=True), epochs=1)
+    with pytest.raises(ValueError, match="freeze_statistics True"):
+        run("frozen", new_model(), epochs=2, resume=True)
+
+
 def test_a_second_ctrl_c_does_not_wait(run):
     def press(module, epoch, batch):
         if (epoch, batch) == (1, 2):  # the first would wait for validation
@@ -695,6 +701,12 @@ def test_presets_are_as_published(monkeypatch):
     assert type(adamw) is torch.optim.AdamW and adamw.defaults["weight_decay"] == 0
     monkeypatch.setattr(preset_module, "fast_precision", lambda: "bf16-mixed")
     assert laptop().settings["precision"] == "bf16-mixed"
+
+
+def test_short_trainings_keep_the_statistics_of_audioset():
+    tuned, voice = (PRESETS[name]().build(mobilenet(0.1)) for name in ("laptop", "virtual-voice"))
+    assert tuned.freeze_statistics and voice.freeze_statistics
+    assert (tuned.shared, voice.shared) == (False, True)
 
 
 def test_a_preset_builds_the_same_model_again():

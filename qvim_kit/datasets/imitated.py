@@ -67,7 +67,7 @@ def imitate_sounds(
     from tqdm.auto import tqdm
 
     _check(takes, versions, seed, mosaic, workers, voices)
-    mosaic = 0.0 if voices is None else 0.5 if mosaic is None else mosaic
+    mosaic = 0.0 if voices is None else 0.5 if mosaic is None else float(mosaic)
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     exclude = [exclude] if isinstance(exclude, str) else list(exclude)
     folder = Path(os.path.abspath(folder))
@@ -92,7 +92,9 @@ def imitate_sounds(
     return read_qvim_dev(folder)
 
 
-def _check(takes, versions, seed, mosaic, workers, voices) -> None:
+def _check(
+    takes: int, versions: int, seed: int, mosaic: float | None, workers: int, voices: object
+) -> None:
     least = {"takes": (takes, 1), "versions": (versions, 1)}
     least |= {"seed": (seed, 0), "workers": (workers, 1)}
     problems = [
@@ -103,7 +105,7 @@ def _check(takes, versions, seed, mosaic, workers, voices) -> None:
     if mosaic is not None and not 0 <= mosaic <= 1:
         problems.append(f"mosaic: found {mosaic!r}, expected a share from 0 to 1")
     elif mosaic is not None and voices is None:
-        problems.append("mosaic: a share of the takes from voices; name a folder of voices")
+        problems.append(f"mosaic: found {mosaic} without voices, expected a folder of them")
     if problems:
         raise ValueError("; ".join(problems))
 

@@ -47,8 +47,8 @@ class DualEncoder(nn.Module):
         freeze_trunk: train nothing below the projection: no gradients, and batch norms stay in
             evaluation mode.
         freeze_statistics: train the trunk, but let its batch norms keep the encoder's means and
-            variances. Else each batch is normalised by itself in training and by running means in
-            use; with a shared tower, of batches of queries and of items, which fit neither.
+            variances. Else each batch is normalised by itself in training and by running
+            means in use; in a shared tower these mix queries with items.
         front_end: waveform → log-mel, the default `LogMel` if left out. A subclass should do in
             evaluation mode what LogMel does, which is what a saved model is loaded with.
         duration: of the clips that the towers are trained for, s; others work.

@@ -57,6 +57,9 @@ CARD_KEYS: tuple[CardKey, ...] = (
         lambda v: v is None or is_natural_up_to(100_000)(v),
     ),
     ("freeze_trunk", "true or false", lambda v: isinstance(v, bool)),
+    # Older cards lack these two.
+    ("freeze_statistics", "true or false", lambda v: v is ABSENT or isinstance(v, bool)),
+    ("prepared", "true or false", lambda v: v is ABSENT or isinstance(v, bool)),
     ("front_end.name", "'LogMel'", lambda v: v == "LogMel"),
     (
         "front_end.sample_rate",

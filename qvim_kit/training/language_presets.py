@@ -40,7 +40,7 @@ def load_sound_encoder(name: str) -> MobileNet | Cnn14:
 
     Args:
         name: "cnn14"; an AudioSet MobileNet, such as "mn04_as"; or a model that comes with the kit,
-            "qvim-mn04", of which it is the tower for items.
+            "qvim-mn04", of which it is the tower.
 
     Raises `ValueError` for another, `DownloadError`, which says what needs no download, and
     `CheckpointError`.

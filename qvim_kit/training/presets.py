@@ -33,7 +33,7 @@ class Preset:
 
     Args:
         name: as the command line calls it.
-        encoder: the AudioSet checkpoint that both towers start from.
+        encoder: the AudioSet checkpoint that the towers start from.
         duration: of the clips, s.
         shared, projection, freeze_trunk, freeze_statistics, prepared: as for `DualEncoder`.
         settings: keyword arguments of `fit`.
@@ -145,8 +145,8 @@ def virtual_voice(epochs: int = 4) -> Preset:
     """How the shipped qvim-mn04 was trained: on imitations by `synth`, see `imitate_sounds`.
 
     One tower, symmetric loss, light augmentation, as the voice brings rooms and microphones of its
-    own. Batch norms keep what AudioSet taught them, which is worth more than all else; the card of
-    qvim-mn04 compares.
+    own. Batch norms keep what AudioSet taught them, without which one tower learns much less; the
+    card of qvim-mn04 compares.
     """
     recipe = augment.Recipe(
         augment.Compose([augment.Roll(max_fraction=0.1), augment.Gain(max_db=6)])
