@@ -66,8 +66,18 @@ def test_readme_and_card_say_the_same_of_people(card):
     """And the gain that is not shown is not hidden: the mean over imitations stands there, too."""
     text = README.read_text(encoding="utf-8")
     numbers = re.findall(r"\.\d{3}(?: \(\.\d{3} – \.\d{3}\))?", card["limits"])
-    assert len(numbers) == 4 and all(number in text for number in numbers)
-    assert f"averaged over imitations {' and '.join(numbers[2:])}" in card["limits"]
+    mine, frozen, *means = numbers
+    assert f"{mine} with qvim-mn04, {frozen} with the frozen mn04_as" in text
+    assert f"qvim-mn04 is behind ({' against '.join(means)})" in text
+    assert f"averaged over imitations it is behind, {' against '.join(means)}" in card["limits"]
+
+
+def test_the_readme_has_the_cards_numbers_of_mini(card):
+    text = README.read_text(encoding="utf-8")
+    for row in card["metrics"]["mini"]["rows"]:
+        bounds = " – ".join(f"{bound:.3f}" for bound in row["interval"] or ())
+        line = re.search(rf"^\| {re.escape(row['system'])}.*$", text, re.MULTILINE)[0]
+        assert f"| {row['MRR']:.3f} | {bounds}".replace("0.", ".") in line
 
 
 def test_its_size_is_as_told():

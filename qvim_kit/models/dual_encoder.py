@@ -1,4 +1,4 @@
-"""Two towers on log-mel spectrograms: one embeds queries, the other items.
+"""One or two towers on log-mel spectrograms, which embed queries and items.
 
 The architecture of Greif et al., "Improving Query-by-Vocal Imitation with Contrastive Learning
 and Audio Pretraining", DCASE 2024, and of the AES AIMLA 2025 baseline. Notebook: 04_finetune.
@@ -37,7 +37,7 @@ FRONT_END = ("sample_rate", "mels", "fmin", "fmax")
 
 
 class DualEncoder(nn.Module):
-    """A tower for queries and one for items; the score of a pair is their embeddings' cosine.
+    """A tower for queries and one for items, or one for both; the score is a pair's cosine.
 
     Args:
         encoder: a MobileNet, from `load_audioset` or `mobilenet`; it is copied.
@@ -46,9 +46,10 @@ class DualEncoder(nn.Module):
             left out.
         freeze_trunk: train nothing below the projection: no gradients, and batch norms stay in
             evaluation mode.
-        freeze_statistics: train the trunk, but let its batch norms keep the encoder's means and
-            variances. Else each batch is normalised by itself in training and by running
-            means in use; in a shared tower these mix queries with items.
+        freeze_statistics: train the trunk, the batch norms' scales and shifts too, but keep their
+            means and variances as the encoder has them. Else each batch is normalised by its own
+            in training and by running averages in use; in a shared tower those mix queries with
+            items. ``freeze_trunk`` implies it.
         front_end: waveform → log-mel, the default `LogMel` if left out. A subclass should do in
             evaluation mode what LogMel does, which is what a saved model is loaded with.
         duration: of the clips that the towers are trained for, s; others work.

@@ -15,7 +15,8 @@ class Tower(nn.Module):
     """The convolutions of a MobileNet and, if wanted, a linear layer on their embedding.
 
     The layer has no bias: where only it is trained, similarity is a bilinear form of the trunk's
-    embeddings. The classifier is left out, as no similarity depends on it.
+    embeddings. The classifier is left out, as no similarity depends on it. The arguments are those
+    of `DualEncoder`.
 
     Shape: (batch, mels, frames) → unit rows (batch, dim), at least single precision.
     """
@@ -33,13 +34,13 @@ class Tower(nn.Module):
         self.projection = (
             nn.Identity() if projection is None else nn.Linear(encoder.dim, projection, bias=False)
         )
-        self.evaluates = freeze_trunk or freeze_statistics
+        self.trunk_evaluates = freeze_trunk or freeze_statistics
         self.train()  # whatever the encoder was in
 
     def train(self, mode: bool = True) -> Tower:
-        """As for any module, but the batch norms of a trunk may have to keep what they know."""
+        """As for any module, but a trunk of frozen statistics stays in evaluation mode."""
         super().train(mode)
-        if self.evaluates:
+        if self.trunk_evaluates:
             self.trunk.eval()  # the classifier's dropout is gone: this changes batch norms only
         return self
 

@@ -14,7 +14,7 @@ from qvim_kit.augment import Recipe
 
 
 class Contrastive(LightningModule):
-    """Trains two towers so that a query lies nearer to the item it imitates than to others.
+    """Trains a dual encoder so that a query lies nearer to the item it imitates than to others.
 
     Source: Greif et al. 2024; the AES AIMLA 2025 baseline. Notebook: 04_finetune.
 
