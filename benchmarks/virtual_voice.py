@@ -45,12 +45,12 @@ def variants() -> dict[str, tuple[Preset, str]]:
     def changed(**settings: object) -> Preset:
         return replace(base, settings={**base.settings, **settings})
 
+    light = base.settings["augment_items"]
     bands = [augment.LowPass(p=0.5), augment.AddNoise(amplitude=(0.0003, 0.005), p=0.3)]
-    masks = [augment.FrequencyMixStyle(alpha=0.4, p=0.3), augment.FrequencyMask(8)]
-    heavy = replace(
-        base.settings["augment_items"],
-        waveform=augment.Compose([*bands, base.settings["augment_items"].waveform]),
-        spectrogram=augment.Compose([*masks, augment.TimeMask(40)]),
+    style = augment.FrequencyMixStyle(alpha=0.4, p=0.3)
+    heavy = augment.Recipe(
+        waveform=augment.Compose([*bands, light.waveform]),
+        spectrogram=augment.Compose([style, augment.FrequencyMask(8), augment.TimeMask(40)]),
         mel_jitter=augment.MelJitter(),
     )
     return {

@@ -158,8 +158,10 @@ def virtual_voice(epochs: int = 4) -> Preset:
         "augment_queries": recipe, "augment_items": recipe,
         "random_crops": True, "channels_last": True, "precision": fast_precision(),
     }  # fmt: skip
-    model = {"shared": True, "freeze_statistics": True, "prepared": True}
-    return Preset("virtual-voice", "mn04_as", duration=4.0, **model, settings=settings)
+    return Preset(
+        "virtual-voice", "mn04_as", duration=4.0, shared=True, freeze_statistics=True,
+        prepared=True, settings=settings,
+    )  # fmt: skip
 
 
 # What `qvim train --preset` offers.
